@@ -1,0 +1,81 @@
+"""What every generated model stands on: open models, open enums, and the `UNSET` marker."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, Self, final
+
+from pydantic import BaseModel, ConfigDict
+
+
+@final
+class Unset:
+    """The type of `UNSET`: an argument that was not given, as opposed to one given as `None`."""
+
+    __slots__ = ()
+    _instance: Unset | None = None
+
+    def __new__(cls) -> Unset:
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+"""Not given. For fields where `None` clears the value, leaving the argument out keeps it."""
+
+
+class OpenEnum(StrEnum):
+    """A string enum that survives newer servers: an unknown value becomes a member-like string.
+
+    `FilterMode("greylist")` does not raise; it equals and prints as `"greylist"`, and `is_known`
+    is False. Unknown values are not added to the enum: iteration shows the documented ones only.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        stranger = str.__new__(cls, value)
+        stranger._name_ = value
+        stranger._value_ = value
+        return stranger
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+    @property
+    def is_known(self) -> bool:
+        """True when the value is one of the documented members."""
+        return self._value_ in type(self)._value2member_map_
+
+
+class InkboxModel(BaseModel):
+    """Base of every object on the wire: unknown fields are kept, schemas are built on first use."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        defer_build=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+    )
+
+    def to_wire(self) -> dict[str, Any]:  # Any: JSON values of every type
+        """The JSON object to send: only the fields that were given, those given as `None` as null."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class RequestModel(InkboxModel):
+    """Base of every object that only a client sends."""
