@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Self, final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationInfo, field_validator
 
 
 @final
@@ -79,3 +80,24 @@ class InkboxModel(BaseModel):
 
 class RequestModel(InkboxModel):
     """Base of every object that only a client sends."""
+
+
+def null_defaults(*fields: str) -> Any:  # Any: pydantic's decorator proxy has no public type
+    """A validator that reads null as the default of each of these fields: older servers sent null."""
+
+    def fill(cls: type[BaseModel], value: object, info: ValidationInfo) -> object:
+        if value is not None or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
+    return field_validator(*fields, mode="before")(fill)
+
+
+def told_apart_by(field: str, models: Mapping[str, str], otherwise: str) -> Discriminator:
+    """Chooses the model of a union by the value of one field; an unknown value chooses `otherwise`."""
+
+    def choose(value: object) -> str:
+        told = value.get(field) if isinstance(value, Mapping) else getattr(value, field, None)
+        return models.get(str(told), otherwise)
+
+    return Discriminator(choose)

@@ -118,9 +118,7 @@ class VaultKeyMaterialRequest(RequestModel):
 
 
 class VaultKeyType(OpenEnum):
-    """
-    `primary` is the vault key, `recovery` a recovery code.
-    """
+    """`primary` is the vault key, `recovery` a recovery code."""
 
     PRIMARY = "primary"
     RECOVERY = "recovery"
@@ -170,9 +168,7 @@ class VaultSecretDetail(VaultSecret):
 
 
 class VaultSecretType(OpenEnum):
-    """
-    What a secret holds. Fixed at creation.
-    """
+    """What a secret holds. Fixed at creation."""
 
     LOGIN = "login"
     API_KEY = "api_key"
