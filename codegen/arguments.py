@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from .specification import Node, Operation, Schema, Specification, SpecificationError
 
-PLAIN_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "Mapping[str, object]"}
+PLAIN_TYPES = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "object": "Mapping[str, object]",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,13 @@ def collect(specification: Specification, operation: Operation) -> tuple[list[Ar
         if "description" in parameter.node:
             node["description"] = parameter.node["description"]
         argument = _argument(
-            specification, parameter.area, parameter.name, node, parameter.where, parameter.required, positional
+            specification,
+            parameter.area,
+            parameter.name,
+            node,
+            parameter.where,
+            parameter.required,
+            positional,
         )
         arguments.append(argument)
     if operation.body is not None and operation.body_media == "application/json":
@@ -92,9 +104,7 @@ def _body(
     for name, item in schema.node.get("properties", {}).items():
         if item.get("x-flatten"):
             parents.required[name] = name in required
-            arguments += _body(
-                specification, item, schema.area, positional, parents, name, name in required
-            )
+            arguments += _body(specification, item, schema.area, positional, parents, name, name in required)
         else:
             must = name in required and parent_required
             arguments.append(
@@ -161,7 +171,7 @@ def is_nullable(node: Node) -> bool:
 
 
 def annotation(specification: Specification, node: Node, area: str, *, answer: bool = False) -> Hint:
-    """The Python type of a schema: widened for arguments (ids as str, mappings for models), exact for answers."""
+    """The Python type of a schema: exact for answers, widened for arguments (ids as str, models as mappings)."""
     for key in ("oneOf", "anyOf"):
         if key in node:
             return _joined([annotation(specification, item, area, answer=answer) for item in node[key]])

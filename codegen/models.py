@@ -88,7 +88,11 @@ def render_models(specification: Specification) -> dict[str, str]:
     areas = {schema.area for schema in specification.schemas.values()}
     written = _run(bundle)
     return {
-        area: _finish(written.get(area, "from __future__ import annotations\n"), extras.get(area, {}), unions.get(area, []))
+        area: _finish(
+            written.get(area, "from __future__ import annotations\n"),
+            extras.get(area, {}),
+            unions.get(area, []),
+        )
         for area in sorted(areas)
     }
 
@@ -105,7 +109,9 @@ def render_queries(specification: Specification) -> dict[str, str]:
             schema = dict(parameter.schema)
             if "description" in parameter.node:
                 schema.setdefault("description", parameter.node["description"])
-            properties[parameter.name] = _prepare(schema, specification, parameter.area, keep_limits=True, inline=True)
+            properties[parameter.name] = _prepare(
+                schema, specification, parameter.area, keep_limits=True, inline=True
+            )
         bundle[f"{operation.area}.{query_model_name(operation)}"] = {
             "type": "object",
             "description": f"Query parameters of `{operation.id}`.",
@@ -113,7 +119,10 @@ def render_queries(specification: Specification) -> dict[str, str]:
             "required": [p.name for p in parameters if p.required],
             "properties": properties,
         }
-    return {area: _finish(text, {}, []) for area, text in sorted(_run(bundle, "--enum-field-as-literal=all").items())}
+    return {
+        area: _finish(text, {}, [])
+        for area, text in sorted(_run(bundle, "--enum-field-as-literal=all").items())
+    }
 
 
 def _prepare(
@@ -146,7 +155,9 @@ def _prepare(
                 )
                 continue
             if inline:
-                target = _prepare(schema.node, specification, schema.area, keep_limits=keep_limits, inline=True)
+                target = _prepare(
+                    schema.node, specification, schema.area, keep_limits=keep_limits, inline=True
+                )
                 target.pop("description", None)
                 result = {**target, **result}
                 continue
@@ -209,7 +220,13 @@ def _run(bundle: Node, *options: str) -> dict[str, str]:
         source = Path(folder, "bundle.json")
         source.write_text(json.dumps(document), encoding="utf-8")
         output = Path(folder, "out")
-        command = [sys.executable, "-m", "datamodel_code_generator", f"--input={source}", f"--output={output}"]
+        command = [
+            sys.executable,
+            "-m",
+            "datamodel_code_generator",
+            f"--input={source}",
+            f"--output={output}",
+        ]
         done = subprocess.run([*command, *OPTIONS, *options], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SpecificationError(f"datamodel-code-generator: {done.stderr.strip()}")
@@ -221,10 +238,12 @@ def _run(bundle: Node, *options: str) -> dict[str, str]:
 
 
 def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -> str:
-    """What datamodel-code-generator cannot be told: open enums, schemas built on first use, null as default."""
+    """Adds what datamodel-code-generator cannot be told: open enums, lazy schemas, null as default."""
     text = re.sub(r"\A(#.*\n)+", "", text).lstrip()
     text = text.replace("from enum import StrEnum\n", "").replace("(StrEnum):", "(OpenEnum):")
-    text = re.sub(r'^(class .*:\n    )"""\n    (\S[^\n]{,95})\n    """', r'\1"""\2"""', text, flags=re.MULTILINE)
+    text = re.sub(
+        r'^(class .*:\n    )"""\n    (\S[^\n]{,95})\n    """', r'\1"""\2"""', text, flags=re.MULTILINE
+    )
     text = re.sub(r"^\w+\.model_rebuild\(\)\n?", "", text, flags=re.MULTILINE)
     needed = {"OpenEnum"} if "(OpenEnum):" in text else set()
     for name, fields in null_defaults.items():

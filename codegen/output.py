@@ -52,7 +52,8 @@ def render(folder: Path) -> dict[str, str]:
 def differences(wanted: dict[str, str], folder: Path) -> list[str]:
     """One line a file that differs from what is committed, with its count of changed lines."""
     present = {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*.py"))
     }
     lines = []
     for name in sorted(wanted.keys() | present.keys()):
@@ -142,9 +143,21 @@ def _formatted(files: dict[str, str]) -> dict[str, str]:
     """The files after ruff: sorted imports, no unused ones, the project's layout."""
     with tempfile.TemporaryDirectory() as scratch:
         install(files, Path(scratch))
-        lint = ["check", "--quiet", "--fix-only", "--isolated", "--select=I,F401,UP", "--unfixable=UP046,UP047"]
+        lint = [
+            "check",
+            "--quiet",
+            "--fix-only",
+            "--isolated",
+            "--select=I,F401,UP",
+            "--unfixable=UP046,UP047",
+        ]
         for command in (
-            [*lint, "--target-version=py311", "--line-length=110", "--config=lint.isort.known-first-party=['inkbox_async']"],
+            [
+                *lint,
+                "--target-version=py311",
+                "--line-length=110",
+                "--config=lint.isort.known-first-party=['inkbox_async']",
+            ],
             ["format", "--quiet", "--isolated", "--target-version=py311", "--line-length=110"],
         ):
             subprocess.run([sys.executable, "-m", "ruff", *command, scratch], check=True)

@@ -86,7 +86,7 @@ def render_resources(specification: Specification) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Python source, not markup
+        autoescape=False,  # Python source, not markup
     )
     template = environment.get_template("resources.py.jinja2")
     return {
@@ -108,7 +108,7 @@ def _module(specification: Specification, area: Area) -> dict[str, object]:
         classes.append(
             {
                 "name": about["class"],
-                "docstring": _wrapped(about.get("description", "").strip(), 4),
+                "docstring": _closed(_wrapped(about.get("description", "").strip(), 4), 4),
                 "methods": methods,
                 "shadows_list": any(m.operation.name == "list" for m in methods),
             }
@@ -183,8 +183,8 @@ def _docstring(operation: Operation, arguments: list[Argument], keyed: bool, ret
         lines.append(
             (
                 "idempotency_key",
-                "1 to 255 printable ASCII characters that name this one request; a fresh one is made when left "
-                "out. The same key again never acts twice.",
+                "1 to 255 printable ASCII characters that name this one request; a fresh one is made when "
+                "left out. The same key again never acts twice.",
             )
         )
     if lines:
@@ -199,7 +199,7 @@ def _docstring(operation: Operation, arguments: list[Argument], keyed: bool, ret
             "",
         )
         blocks.append("Returns:\n" + _entry("", answer or returns.text))
-    blocks.append("Raises:\n" + "\n".join(_raises(operation, arguments)))
+    blocks.append("Raises:\n" + "\n".join(_raises(operation)))
     if callers := node.get("x-callers"):
         words = [CALLERS[caller] for caller in ("admin", "agent", "unclaimed", "anyone") if caller in callers]
         allowed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
@@ -208,13 +208,24 @@ def _docstring(operation: Operation, arguments: list[Argument], keyed: bool, ret
     return textwrap.indent("\n\n".join(blocks), " " * 8).strip()
 
 
-def _raises(operation: Operation, arguments: list[Argument]) -> list[str]:
+def _closed(text: str, indent: int) -> str:
+    """Text of a docstring whose closing quotes stand on a line of their own when it has several lines."""
+    if "\n" not in text:
+        return text
+    return textwrap.indent(text, " " * indent).strip() + "\n" + " " * indent
+
+
+def _raises(operation: Operation) -> list[str]:
     by_class: dict[str, list[str]] = {}
     for status, response in operation.errors:
         text = " ".join(str(response.get("description", "")).split()).rstrip(".")
-        by_class.setdefault(response.get("x-raises", "InkboxAPIError"), []).append(f"{status}, {text}")
+        by_class.setdefault(response.get("x-raises", "InkboxAPIError"), []).append(
+            f"{status}, {text[:1].lower()}{text[1:]}"
+        )
     lines = [_entry(name, "; ".join(texts) + ".") for name, texts in by_class.items()]
-    lines.append(_entry("InkboxConnectionError", "the server could not be reached or did not answer in time."))
+    lines.append(
+        _entry("InkboxConnectionError", "the server could not be reached or did not answer in time.")
+    )
     return lines
 
 
@@ -222,7 +233,11 @@ def _entry(name: str, text: str) -> str:
     """One entry of an Args, Returns or Raises block."""
     whole = f"{name}: {text}" if name and text else name or text
     return textwrap.fill(
-        whole, WIDTH - 8, initial_indent="    ", subsequent_indent="        " if name else "    ", break_long_words=False
+        whole,
+        WIDTH - 8,
+        initial_indent="    ",
+        subsequent_indent="        " if name else "    ",
+        break_long_words=False,
     )
 
 
@@ -234,5 +249,7 @@ def _wrapped(text: str, indent: int) -> str:
         if any(line.startswith((" ", "-", "*", "|")) for line in lines):
             paragraphs.append(paragraph)
         else:
-            paragraphs.append(textwrap.fill(" ".join(paragraph.split()), WIDTH - indent, break_long_words=False))
+            paragraphs.append(
+                textwrap.fill(" ".join(paragraph.split()), WIDTH - indent, break_long_words=False)
+            )
     return "\n\n".join(paragraphs)

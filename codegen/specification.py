@@ -148,7 +148,9 @@ class Specification:
         place = f"{area}.yaml: {method.upper()} {path}"
         if "operationId" not in node:
             raise SpecificationError(f"{place} has no operationId")
-        parameters = [self._parameter(p, area) for p in (*item.get("parameters", ()), *node.get("parameters", ()))]
+        parameters = [
+            self._parameter(p, area) for p in (*item.get("parameters", ()), *node.get("parameters", ()))
+        ]
         in_path = re.findall(r"{(\w+)}", path)
         declared = [p.name for p in parameters if p.where == "path"]
         if sorted(in_path) != sorted(declared):
@@ -230,7 +232,9 @@ class Specification:
         area = file.removesuffix(".yaml")
         for name, node in self._files[file].get("components", {}).get("schemas", {}).items():
             if name in self.schemas:
-                raise SpecificationError(f"schema {name} stands in {area}.yaml and {self.schemas[name].area}.yaml")
+                raise SpecificationError(
+                    f"schema {name} stands in {area}.yaml and {self.schemas[name].area}.yaml"
+                )
             self.schemas[name] = Schema(name, area, node)
 
     def _reach(self, node: object, area: str, reached: set[str]) -> None:

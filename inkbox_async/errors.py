@@ -55,7 +55,16 @@ class InkboxError(Exception):
 
 
 class InkboxConnectionError(InkboxError):
-    """The server could not be reached, or the connection broke before a whole answer arrived."""
+    """The server could not be reached, or the connection broke before a whole answer arrived.
+
+    Attributes:
+        sent: False when the request surely never reached the server, so that repeating it cannot double
+            anything; True when it may have been carried out.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        self.sent = sent
+        super().__init__(message)
 
 
 class InkboxTimeoutError(InkboxConnectionError, TimeoutError):
@@ -63,7 +72,15 @@ class InkboxTimeoutError(InkboxConnectionError, TimeoutError):
 
 
 class InkboxResponseError(InkboxError):
-    """The server answered with success, but the body is not what the documents describe."""
+    """The server answered with success, but the body is not what the documents describe.
+
+    Attributes:
+        malformed: True when the body is not even JSON: cut off, or not from Inkbox at all.
+    """
+
+    def __init__(self, message: str, *, malformed: bool = False) -> None:
+        self.malformed = malformed
+        super().__init__(message)
 
 
 class InkboxAPIError(InkboxError):
@@ -108,6 +125,10 @@ class InkboxAPIError(InkboxError):
         if self.request_id:
             text += f"; request id {self.request_id}"
         return text
+
+    def __repr__(self) -> str:
+        # Not the arguments: validation errors echo the input, which may be a secret.
+        return f"<{type(self).__name__} {self}>"
 
     def __reduce__(self) -> tuple[Any, ...]:  # Any: pickle's own protocol
         return _rebuild, (type(self), self.__dict__.copy())

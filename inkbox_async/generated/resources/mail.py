@@ -34,7 +34,8 @@ from ..models.mail import (
 
 class MailboxesResource(Resource):
     """The mailboxes of the organization. Each belongs to one identity, is made with it and deleted with
-    it."""
+    it.
+    """
 
     async def list(self) -> builtins.list[Mailbox]:
         """List the mailboxes, newest first.
@@ -45,7 +46,7 @@ class MailboxesResource(Resource):
             The mailboxes.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 429, A rate limit or
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 429, a rate limit or
                 quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -71,8 +72,8 @@ class MailboxesResource(Resource):
             The mailbox.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -115,10 +116,10 @@ class MailboxesResource(Resource):
             The mailbox after the change.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 402, The plan of the
-                organization does not allow this; 403, The API key may not do this; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, the plan of the
+                organization does not allow this; 403, the API key may not do this; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -155,9 +156,9 @@ class MailboxesResource(Resource):
             The messages found.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -208,9 +209,9 @@ class MessagesResource(Resource):
             A page of messages.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -272,13 +273,13 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 402, Sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, The API key
-                may not do this, or contact rules forbid a recipient; 404, There is no such thing, or
-                the API key may not see it; 409, The `Idempotency-Key` was used for another request, or
-                that request is still running; 413, The body, or what it carries, is too large; 422, A
-                value is missing, malformed, out of range or not allowed here; 429, A rate limit or
-                quota is used up; 503, The server cannot do this at the moment, or cannot tell whether
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
+                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
+                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
+                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
+                that request is still running; 413, the body, or what it carries, is too large; 422, a
+                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
+                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
                 it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -327,8 +328,8 @@ class MessagesResource(Resource):
             The message.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -361,9 +362,9 @@ class MessagesResource(Resource):
             The message after the change.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -392,8 +393,8 @@ class MessagesResource(Resource):
             message_id: Id of the message (`Message.id`, not its RFC 5322 Message-ID).
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -438,13 +439,13 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 402, Sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, The API key
-                may not do this, or contact rules forbid a recipient; 404, There is no such thing, or
-                the API key may not see it; 409, The `Idempotency-Key` was used for another request, or
-                that request is still running; 413, The body, or what it carries, is too large; 422, A
-                value is missing, malformed, out of range or not allowed here; 429, A rate limit or
-                quota is used up; 503, The server cannot do this at the moment, or cannot tell whether
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
+                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
+                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
+                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
+                that request is still running; 413, the body, or what it carries, is too large; 422, a
+                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
+                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
                 it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -518,13 +519,13 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 402, Sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, The API key
-                may not do this, or contact rules forbid a recipient; 404, There is no such thing, or
-                the API key may not see it; 409, The `Idempotency-Key` was used for another request, or
-                that request is still running; 413, The body, or what it carries, is too large; 422, A
-                value is missing, malformed, out of range or not allowed here; 429, A rate limit or
-                quota is used up; 503, The server cannot do this at the moment, or cannot tell whether
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
+                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
+                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
+                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
+                that request is still running; 413, the body, or what it carries, is too large; 422, a
+                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
+                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
                 it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -583,9 +584,9 @@ class MessagesResource(Resource):
             The link.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -619,9 +620,9 @@ class ThreadsResource(Resource):
             A page of threads.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -649,8 +650,8 @@ class ThreadsResource(Resource):
             The folders.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -676,8 +677,8 @@ class ThreadsResource(Resource):
             The thread.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -708,9 +709,9 @@ class ThreadsResource(Resource):
             The thread after the change, without its messages.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
-                range or not allowed here; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -737,8 +738,8 @@ class ThreadsResource(Resource):
             thread_id: Id of the thread.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 429, A rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

@@ -15,7 +15,8 @@ from ..models.vault import AccessRule, VaultKey, VaultKeyType, VaultSecret, Vaul
 
 class VaultResource(Resource):
     """The organization's encrypted vault. Clients derive keys, seal and open secrets; the server only ever
-    sees ciphertext, ids, names and access rules."""
+    sees ciphertext, ids, names and access rules.
+    """
 
     async def list_keys(self, *, key_type: VaultKeyType | str | None = None) -> list[VaultKey]:
         """List the active vault keys and recovery codes.
@@ -30,8 +31,8 @@ class VaultResource(Resource):
             The keys.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
                 range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -61,8 +62,8 @@ class VaultResource(Resource):
             The secrets, oldest first.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
                 range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -89,8 +90,8 @@ class VaultResource(Resource):
             secret_id: Id of the secret.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 403, The API key may
-                not do this; 404, There is no such thing, or the API key may not see it; 422, A value is
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -116,8 +117,8 @@ class VaultResource(Resource):
             The access rules.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 404, There is no
-                such thing, or the API key may not see it; 422, A value is missing, malformed, out of
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
                 range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -146,9 +147,9 @@ class VaultResource(Resource):
             The new access rule.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 403, The API key may
-                not do this; 404, There is no such thing, or the API key may not see it; 409, The
-                current state of things does not allow this; 422, A value is missing, malformed, out of
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 409, the
+                current state of things does not allow this; 422, a value is missing, malformed, out of
                 range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
@@ -176,8 +177,8 @@ class VaultResource(Resource):
             identity_id: Id of the agent identity.
 
         Raises:
-            InkboxAPIError: 401, The API key is missing, wrong, expired or revoked; 403, The API key may
-                not do this; 404, There is no such thing, or the API key may not see it; 422, A value is
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
