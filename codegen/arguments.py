@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .specification import Node, Operation, Schema, Specification, SpecificationError
@@ -63,6 +64,8 @@ def collect(specification: Specification, operation: Operation) -> tuple[list[Ar
     parents = Parents()
     for parameter in operation.parameters:
         node = {**parameter.schema, **{k: v for k, v in parameter.node.items() if k.startswith("x-")}}
+        if parameter.where == "header":
+            continue  # headers belong to the transport
         if operation.node.get("x-paging") == "cursor" and parameter.name == "cursor":
             continue
         if "description" in parameter.node:
@@ -130,7 +133,7 @@ def _argument(
     positional: set[str],
     parent: str | None = None,
 ) -> Argument:
-    hint = annotation(specification, node, area)
+    hint = _written(specification, node) or annotation(specification, node, area)
     nullable = is_nullable(node)
     name = str(node.get("x-python-name", wire)).replace("-", "_")
     default: str | None
@@ -171,7 +174,7 @@ def is_nullable(node: Node) -> bool:
 
 
 def annotation(specification: Specification, node: Node, area: str, *, answer: bool = False) -> Hint:
-    """The Python type of a schema: exact for answers, widened for arguments (ids as str, models as mappings)."""
+    """The Python type of a schema: exact for answers, wider for arguments (ids as str, mappings)."""
     for key in ("oneOf", "anyOf"):
         if key in node:
             return _joined([annotation(specification, item, area, answer=answer) for item in node[key]])
@@ -190,6 +193,15 @@ def annotation(specification: Specification, node: Node, area: str, *, answer: b
     if kind == "string":
         return Hint(_string(node, answer))
     return Hint("dict[str, Any]" if answer and kind == "object" else PLAIN_TYPES[kind])
+
+
+def _written(specification: Specification, node: Node) -> Hint | None:
+    """The type that `x-python-type` writes out, with the models it names."""
+    text = node.get("x-python-type")
+    if text is None:
+        return None
+    names = [name for name in re.findall(r"\w+", text) if name in specification.schemas]
+    return Hint(text, frozenset((specification.schemas[name].area, name) for name in names))
 
 
 def _string(node: Node, answer: bool) -> str:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .identity import render_identity
 from .models import render_models, render_queries
 from .operations import render_operations
 from .resources import render_resources
@@ -42,6 +43,11 @@ def render(folder: Path) -> dict[str, str]:
     for area, text in render_resources(specification).items():
         files[f"resources/{area}.py"] = _headed(
             f"Resources of the {area} area.", f"`openapi/{area}.yaml`", text
+        )
+    files["identity/__init__.py"] = _headed("Helpers of one identity.", "`openapi/`", "")
+    for area, text in render_identity(specification).items():
+        files[f"identity/{area}.py"] = _headed(
+            f"Identity helpers of the {area} area.", f"`openapi/{area}.yaml`", text
         )
     files["operations.py"] = _headed(
         "The table of operations.", "`openapi/`", render_operations(specification)

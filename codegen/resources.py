@@ -79,16 +79,20 @@ class Method:
         return [a for a in self.body if a.parent == parent]
 
 
-def render_resources(specification: Specification) -> dict[str, str]:
-    """The text of `resources/<area>.py`, by area, for areas that have resources."""
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates of the generator."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Python source, not markup
     )
-    template = environment.get_template("resources.py.jinja2")
+
+
+def render_resources(specification: Specification) -> dict[str, str]:
+    """The text of `resources/<area>.py`, by area, for areas that have resources."""
+    template = environment().get_template("resources.py.jinja2")
     return {
         area.name: template.render(**_module(specification, area))
         for area in specification.areas.values()
@@ -101,7 +105,7 @@ def _module(specification: Specification, area: Area) -> dict[str, object]:
     classes = []
     for key, about in area.resources.items():
         methods = [
-            _method(specification, operation, needs)
+            read_method(specification, operation, needs)
             for operation in area.operations
             if operation.resource == key and operation.node.get("x-python", True)
         ]
@@ -122,7 +126,7 @@ def _module(specification: Specification, area: Area) -> dict[str, object]:
     return {"classes": classes, "imports": by_area}
 
 
-def _method(specification: Specification, operation: Operation, needs: set[tuple[str, str]]) -> Method:
+def read_method(specification: Specification, operation: Operation, needs: set[tuple[str, str]]) -> Method:
     arguments, parents = collect(specification, operation)
     for argument in arguments:
         needs |= argument.hint.models
@@ -152,7 +156,7 @@ def _method(specification: Specification, operation: Operation, needs: set[tuple
         pages=pages,
         item=item,
         page=page,
-        docstring=_docstring(operation, arguments, bool(idempotency), returns),
+        docstring=docstring(operation, arguments, bool(idempotency), returns),
         idempotency={"send": "SEND", "optional": "OPTIONAL"}[idempotency] if idempotency else None,
         parents=parents.required,
     )
@@ -171,7 +175,15 @@ def _parameter(argument: Argument) -> str:
     return text if argument.default is None else f"{text} = {argument.default}"
 
 
-def _docstring(operation: Operation, arguments: list[Argument], keyed: bool, returns: Hint) -> str:
+def docstring(
+    operation: Operation,
+    arguments: list[Argument],
+    keyed: bool,
+    returns: Hint,
+    *,
+    missing: str | None = None,
+) -> str:
+    """The docstring of a method; `missing` says what an identity lacks when the helper raises InkboxError."""
     node = operation.node
     blocks = [_wrapped(node.get("summary", "").strip().rstrip(".") + ".", 8)]
     if description := node.get("description", "").strip():
@@ -199,7 +211,7 @@ def _docstring(operation: Operation, arguments: list[Argument], keyed: bool, ret
             "",
         )
         blocks.append("Returns:\n" + _entry("", answer or returns.text))
-    blocks.append("Raises:\n" + "\n".join(_raises(operation)))
+    blocks.append("Raises:\n" + "\n".join(_raises(operation, missing)))
     if callers := node.get("x-callers"):
         words = [CALLERS[caller] for caller in ("admin", "agent", "unclaimed", "anyone") if caller in callers]
         allowed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
@@ -215,14 +227,15 @@ def _closed(text: str, indent: int) -> str:
     return textwrap.indent(text, " " * indent).strip() + "\n" + " " * indent
 
 
-def _raises(operation: Operation) -> list[str]:
+def _raises(operation: Operation, missing: str | None) -> list[str]:
     by_class: dict[str, list[str]] = {}
     for status, response in operation.errors:
         text = " ".join(str(response.get("description", "")).split()).rstrip(".")
         by_class.setdefault(response.get("x-raises", "InkboxAPIError"), []).append(
             f"{status}, {text[:1].lower()}{text[1:]}"
         )
-    lines = [_entry(name, "; ".join(texts) + ".") for name, texts in by_class.items()]
+    lines = [_entry("InkboxError", missing)] if missing else []
+    lines += [_entry(name, "; ".join(texts) + ".") for name, texts in by_class.items()]
     lines.append(
         _entry("InkboxConnectionError", "the server could not be reached or did not answer in time.")
     )

@@ -240,7 +240,7 @@ class MessagesResource(Resource):
         bcc: Sequence[str] | None = None,
         body_text: str | None = None,
         body_html: str | None = None,
-        in_reply_to_message_id: str | None = None,
+        in_reply_to_message_id: str | UUID | Message | None = None,
         attachments: Sequence[MailAttachment | Mapping[str, object]] | None = None,
         track_opens: bool = False,
         idempotency_key: str | None = None,
@@ -273,14 +273,17 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
-                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
-                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
-                that request is still running; 413, the body, or what it carries, is too large; 422, a
-                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
-                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
-                it was done.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 413, the body, or what it carries, is too
+                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
+                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
+            StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
+                the plan does not allow it.
+            RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
+                recipient.
+            IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
+                request is still running.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -439,14 +442,17 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
-                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
-                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
-                that request is still running; 413, the body, or what it carries, is too large; 422, a
-                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
-                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
-                it was done.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 413, the body, or what it carries, is too
+                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
+                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
+            StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
+                the plan does not allow it.
+            RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
+                recipient.
+            IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
+                request is still running.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -519,14 +525,17 @@ class MessagesResource(Resource):
             The message was accepted. Some servers answer 200.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, sending would
-                take the mailbox over its storage limit, or the plan does not allow it; 403, the API key
-                may not do this, or contact rules forbid a recipient; 404, there is no such thing, or
-                the API key may not see it; 409, the `Idempotency-Key` was used for another request, or
-                that request is still running; 413, the body, or what it carries, is too large; 422, a
-                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
-                quota is used up; 503, the server cannot do this at the moment, or cannot tell whether
-                it was done.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
+                such thing, or the API key may not see it; 413, the body, or what it carries, is too
+                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
+                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
+            StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
+                the plan does not allow it.
+            RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
+                recipient.
+            IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
+                request is still running.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
