@@ -1,0 +1,13 @@
+"""Which modules hold the handlers of operations. A new area adds its modules here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+MODULES: tuple[str, ...] = ()
+
+
+def load() -> None:
+    """Import every module with handlers, which registers them."""
+    for name in MODULES:
+        import_module(f"{__package__}.{name}")
