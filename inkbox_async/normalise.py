@@ -136,7 +136,10 @@ class IdentityModes(InkboxModel):
     def _derive_modes(self) -> Self:
         default = type(self).model_fields["imessage_filter_mode"].default
         imessage = _given(self, "imessage_filter_mode") or default
-        inbound, outbound = _given(self, "phone_inbound_filter_mode"), _given(self, "phone_outbound_filter_mode")
+        inbound, outbound = (
+            _given(self, "phone_inbound_filter_mode"),
+            _given(self, "phone_outbound_filter_mode"),
+        )
         for channel in _CHANNELS:
             _spread(
                 self,
@@ -158,7 +161,9 @@ class CreateOptions(RequestModel):
     """Fields whose None is sent as null."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_none(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+    def _leave_out_none(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
         given: dict[str, Any] = handler(self)  # Any: JSON values of every type
         sent = {name: value for name, value in given.items() if value is not None or name in self.nullable}
         for name in self.always_sent - sent.keys():
@@ -179,7 +184,34 @@ class PhoneNumberOptions(CreateOptions):
 
     @model_validator(mode="after")
     def _check_call_action(self) -> Self:
-        action = getattr(self, "incoming_call_action")
-        if action == "auto_accept" and not getattr(self, "client_websocket_url"):
-            raise ValueError("incoming_call_action 'auto_accept' needs client_websocket_url")
+        action, target = self._value("incoming_call_action"), self._value("forwarding_target_type")
+        if action == "auto_accept":
+            self._need("client_websocket_url", because="incoming_call_action is 'auto_accept'")
+        elif action == "webhook":
+            self._need("incoming_call_webhook_url", because="incoming_call_action is 'webhook'")
+        elif action == "forward":
+            self._need("forwarding_target_type", because="incoming_call_action is 'forward'")
+        match target:
+            case None:
+                for name in ("forwarding_phone_number", "forwarding_sip_uri"):
+                    self._refuse(name, because="forwarding_target_type is not given")
+            case "phone":
+                self._need("forwarding_phone_number", because="forwarding_target_type is 'phone'")
+                self._refuse("forwarding_sip_uri", because="forwarding_target_type is 'phone'")
+            case "sip":
+                self._need("forwarding_sip_uri", because="forwarding_target_type is 'sip'")
+                self._refuse("forwarding_phone_number", because="forwarding_target_type is 'sip'")
+            case _:
+                raise ValueError(f"forwarding_target_type must be 'phone' or 'sip', not {target!r}")
         return self
+
+    def _value(self, name: str) -> Any:  # Any: the caller knows which field it asks for
+        return self.__dict__[name]
+
+    def _need(self, name: str, *, because: str) -> None:
+        if not self._value(name):
+            raise ValueError(f"{name} is needed when {because}")
+
+    def _refuse(self, name: str, *, because: str) -> None:
+        if self._value(name):
+            raise ValueError(f"{name} has no meaning when {because}")
