@@ -1,0 +1,472 @@
+"""The one way to the server: a request goes out, is repeated where safe, and comes back as a model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import aiohttp
+from multidict import CIMultiDict
+from pydantic import ValidationError
+from yarl import URL
+
+from .encoding import LARGE, Decoder, decoder, json_body, query_string
+from .error_mapping import api_error, connection_error, public_path, redirect_error, response_error
+from .errors import InkboxError
+from .modeling import UNSET, Unset
+from .observe import (
+    APIResponse,
+    NoticeCollector,
+    RequestMetadata,
+    ResponseMetadata,
+    ResponseObserver,
+    logger,
+    response_notices,
+    tell,
+)
+from .pool import ConnectionPool
+from .retry import SAFE_METHODS, Idempotency, idempotency_headers, retry_delay
+from .settings import Settings, check_timeout
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+__all__ = ["Idempotency", "RawResponse", "Transport", "collect_notices"]
+
+T = TypeVar("T")
+
+MAX_REDIRECTS = 5
+PIECE = 64 * 1024
+"""Bytes of a body that are sent at a time; smaller bodies go out in one write that cannot stall."""
+
+RawData = bytes | Callable[[], Any]  # Any: what aiohttp takes as `data`
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """A response as it came, below the error statuses.
+
+    Attributes:
+        status_code: HTTP status, 200 to 399.
+        headers: Response headers, names in any case.
+        body: The whole body.
+    """
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect points to, or None."""
+        return self.headers.get("Location")
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request in the form in which every attempt sends it."""
+
+    method: str
+    path: str
+    url: URL
+    headers: CIMultiDict[str]
+    data: Any  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
+    timeout: aiohttp.ClientTimeout
+    repeatable: bool
+    max_retries: int
+    raw: bool = False
+
+
+class Transport:
+    """Sends requests for one API key over one pool of connections.
+
+    Args:
+        settings: Key, address, time-outs, hooks.
+        session: An aiohttp session to share; it is neither changed nor closed. Its own settings decide about
+            proxies and cookies. Without one, a session is made at the first request and closed by `aclose`.
+    """
+
+    def __init__(self, settings: Settings, *, session: aiohttp.ClientSession | None = None) -> None:
+        self.settings = settings
+        self._pool = ConnectionPool(settings.base_url, session)
+        self._origin = str(URL(settings.base_url).origin())
+        self._timeout = _phases(settings.timeout)
+        self._request_observer = settings.request_observer
+        self._observers: tuple[ResponseObserver, ...] = (
+            (settings.response_observer,) if settings.response_observer else ()
+        )
+        self._owns_pool = True
+        headers = CIMultiDict[str](
+            {
+                "Accept": "application/json",
+                # A shared session that leaves bodies compressed must not be sent compressed ones.
+                "Accept-Encoding": "gzip, deflate"
+                if session is None or session.auto_decompress
+                else "identity",
+                "User-Agent": settings.user_agent,
+            }
+        )
+        if settings.api_key is not None:
+            headers["X-API-Key"] = settings.api_key
+        self._headers = headers
+        self._json_headers = headers.copy()
+        self._json_headers["Content-Type"] = "application/json"
+
+    def __repr__(self) -> str:
+        return f"<Transport {self.settings.base_url}>"
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        response_type: None,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = UNSET,
+        headers: Mapping[str, str] | None = None,
+        idempotency: Idempotency = Idempotency.NONE,
+        idempotency_key: str | None = None,
+        data: RawData | None = None,
+        timeout: float | Unset | None = UNSET,
+    ) -> None: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        response_type: TypeForm[T],
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = UNSET,
+        headers: Mapping[str, str] | None = None,
+        idempotency: Idempotency = Idempotency.NONE,
+        idempotency_key: str | None = None,
+        data: RawData | None = None,
+        timeout: float | Unset | None = UNSET,
+    ) -> T: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        response_type: Any,  # Any: a type in every form that pydantic knows
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = UNSET,
+        headers: Mapping[str, str] | None = None,
+        idempotency: Idempotency = Idempotency.NONE,
+        idempotency_key: str | None = None,
+        data: RawData | None = None,
+        timeout: float | Unset | None = UNSET,
+    ) -> Any:  # Any: what `response_type` says
+        """Sends one request and reads its answer.
+
+        Args:
+            method: HTTP method in capitals.
+            path: Percent-encoded path from `/api` on.
+            response_type: What the JSON of the answer is read as; `bytes` and `str` are the body itself, None
+                drops it.
+            query: None and UNSET are left out.
+            body: Sent as JSON: dicts and lists of plain values, models, ids, enums and aware datetimes.
+            headers: Headers beside or instead of the usual ones.
+            idempotency: What the operation does with idempotency keys.
+            idempotency_key: 1 to 255 printable ASCII characters.
+            data: A body that is not JSON: bytes, or a function that makes, for each attempt anew, something
+                aiohttp can send. The caller names its `Content-Type`.
+            timeout: Seconds a phase, instead of the client's.
+
+        Raises:
+            ValueError: An argument is unusable; nothing was sent.
+            InkboxAPIError: The server refused.
+            InkboxConnectionError: No answer came.
+            InkboxResponseError: The answer is not a `response_type`.
+        """
+        call = await self._prepare(method, path, query, body, headers, data, timeout)
+        decode = decoder(response_type)
+        if idempotency is Idempotency.NONE and idempotency_key is None:
+            return await self._perform(call, decode)
+        keyed = idempotency_headers(idempotency, idempotency_key)
+        call.headers = call.headers.copy()
+        call.headers.update(keyed)
+        if idempotency is Idempotency.SEND:
+            call.repeatable = call.max_retries > 0
+        try:
+            return await self._perform(call, decode)
+        except InkboxError as error:
+            error.idempotency_key = keyed.get("Idempotency-Key")
+            raise
+
+    async def request_raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Unset | None = UNSET,
+    ) -> RawResponse:
+        """Sends one request without a body and gives the response as it came, redirects not followed.
+
+        Args and errors are those of `request`.
+        """
+        call = await self._prepare(method, path, query, UNSET, headers, None, timeout)
+        call.raw = True
+        answer: RawResponse = await self._perform(call, None)
+        return answer
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Starts a background task that ends with this transport, at the latest."""
+        return self._pool.spawn(work)
+
+    def scoped(self, observer: ResponseObserver) -> Transport:
+        """A copy that shares everything and tells one observer more; closing it closes nothing."""
+        copy = object.__new__(Transport)
+        copy.__dict__.update(self.__dict__)
+        copy._observers = (*self._observers, observer)
+        copy._owns_pool = False
+        return copy
+
+    async def aclose(self) -> None:
+        """Ends background tasks and closes the connections, unless they are shared; twice is harmless."""
+        if self._owns_pool:
+            await self._pool.aclose()
+
+    async def _prepare(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: object,
+        headers: Mapping[str, str] | None,
+        data: RawData | None,
+        timeout: float | Unset | None,
+    ) -> _Call:
+        target = self.settings.base_url + path
+        if query and (text := query_string(query)):
+            target = f"{target}?{text}"
+        all_headers = self._headers
+        content: Any = data  # Any: bytes, pieces of bytes, or a function
+        if not isinstance(body, Unset):
+            all_headers = self._json_headers
+            content, later = json_body(body)
+            if later is not None:
+                content = await asyncio.to_thread(later)
+        if headers:
+            all_headers = all_headers.copy()
+            all_headers.update(headers)
+        if isinstance(timeout, Unset):
+            phases = self._timeout
+        else:
+            check_timeout(timeout)
+            phases = _phases(timeout)
+        return _Call(
+            method,
+            path,
+            URL(target, encoded=True),
+            all_headers,
+            content,
+            phases,
+            method in SAFE_METHODS,
+            self.settings.max_retries,
+        )
+
+    async def _perform(self, call: _Call, decode: Decoder | None) -> Any:  # Any: what `decode` makes
+        """Sends the request until it has an answer or an error that repeating does not mend."""
+        attempt = 1
+        while True:
+            try:
+                status, headers, body = await self._exchange(call, attempt)
+                if call.raw:
+                    return RawResponse(status, headers, body)
+                if decode is None:
+                    return None
+                if len(body) < LARGE:
+                    return _decoded(call, decode, body)
+                return await asyncio.to_thread(_decoded, call, decode, body)
+            except InkboxError as error:
+                delay = retry_delay(error, attempt, max_retries=call.max_retries, repeatable=call.repeatable)
+                if delay is None:
+                    raise
+                logger.debug("%s; attempt %d follows in %.2f s", type(error).__name__, attempt + 1, delay)
+            await asyncio.sleep(delay)
+            attempt += 1
+
+    async def _exchange(self, call: _Call, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
+        """One attempt: the request, the redirects within its origin, and the status check."""
+        if self._request_observer is not None:
+            tell(self._request_observer, RequestMetadata(call.method, public_path(call.path), attempt))
+        url = call.url
+        for hop in range(MAX_REDIRECTS + 1):
+            status, headers, body = await self._send(call, url, attempt)
+            if status < 300:
+                break
+            if status >= 400:
+                raise api_error(status, headers, body, method=call.method, path=call.path)
+            if call.raw:
+                break
+            url = _redirect_target(call, url, status, headers, last=hop == MAX_REDIRECTS)
+        return status, headers, body
+
+    async def _send(self, call: _Call, url: URL, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
+        """One HTTP request and its whole response."""
+        pool = self._pool
+        session = pool.session()
+        data = call.data() if callable(call.data) else call.data
+        started = perf_counter()
+        try:
+            if data is None or (isinstance(data, bytes) and len(data) <= PIECE):
+                response = await session.request(
+                    call.method,
+                    url,
+                    headers=call.headers,
+                    data=data,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=call.timeout,
+                    proxy=pool.proxy,
+                )
+                body = await response.read()
+            else:
+                response, body = await _send_large(session, call, url, data, pool.proxy)
+        except (aiohttp.ClientError, OSError) as error:
+            failure, cause = connection_error(
+                error,
+                method=call.method,
+                path=call.path,
+                origin=self._origin,
+                timeout=call.timeout.sock_read,
+            )
+        else:
+            if self._observers or logger.isEnabledFor(logging.DEBUG):
+                self._report(call, attempt, response, body, perf_counter() - started)
+            return response.status, response.headers, body
+        # Raised out here, so that the original error, which may hold headers, is not its context.
+        try:
+            raise failure from cause
+        finally:
+            del failure, cause
+
+    def _report(
+        self, call: _Call, attempt: int, response: aiohttp.ClientResponse, body: bytes, elapsed: float
+    ) -> None:
+        path = public_path(call.path)
+        logger.debug("%s %s -> %d in %.1f ms", call.method, path, response.status, elapsed * 1000)
+        if not self._observers:
+            return
+        metadata = ResponseMetadata(
+            notices=response_notices(call.method, call.path, response.status, response.headers, body),
+            method=call.method,
+            path=path,
+            status_code=response.status,
+            request_id=response.headers.get("X-Request-ID"),
+            elapsed=elapsed,
+            attempt=attempt,
+        )
+        for observer in self._observers:
+            tell(observer, metadata)
+
+
+async def collect_notices(transport: Transport, work: Callable[[Transport], Awaitable[T]]) -> APIResponse[T]:
+    """Awaits `work` on a scoped copy of the transport and adds the notices of its responses to the result."""
+    collector = NoticeCollector()
+    try:
+        data = await work(transport.scoped(collector))
+    finally:
+        notices = collector.close()
+    return APIResponse(data, notices)
+
+
+def _phases(timeout: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=timeout, sock_connect=timeout, sock_read=timeout)
+
+
+def _decoded(call: _Call, decode: Decoder, body: bytes) -> Any:  # Any: what `decode` makes
+    try:
+        return decode(body)
+    except ValidationError as error:
+        failure = response_error(error, method=call.method, path=call.path, size=len(body))
+    # Raised out here, because the validation error quotes the values.
+    raise failure
+
+
+def _redirect_target(call: _Call, url: URL, status: int, headers: Mapping[str, str], *, last: bool) -> URL:
+    """Where the request goes next, or the error that says why it goes nowhere."""
+    location = headers.get("Location")
+    followed = (307, 308) if call.method not in ("GET", "HEAD") else (301, 302, 303, 307, 308)
+    if location is None or status not in followed:
+        reason = f"an answer of status {status} to {call.method} is no answer; is base_url right?"
+    elif last:
+        reason = f"more than {MAX_REDIRECTS} redirects; is base_url right?"
+    else:
+        try:
+            target = url.join(URL(location, encoded=True))
+            origin = target.origin()
+        except ValueError:
+            reason = "a redirect to something that is not a URL"
+        else:
+            if origin == url.origin():
+                return target
+            reason = (
+                f"a redirect to another origin, {origin}, was not followed, so that it gets neither key nor "
+                "data; if it is the right server, make it the base_url"
+            )
+    raise redirect_error(status, headers, reason, method=call.method, path=call.path)
+
+
+async def _send_large(
+    session: aiohttp.ClientSession,
+    call: _Call,
+    url: URL,
+    data: Any,  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
+    proxy: URL | None,
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Sends a body piece by piece: each piece has the client's time-out, and none holds up the event loop."""
+    headers = call.headers
+    async with asyncio.timeout(None) as deadline:
+        if isinstance(data, (bytes, list)):
+            pieces = [data] if isinstance(data, bytes) else data
+            headers = headers.copy()
+            headers["Content-Length"] = str(sum(map(len, pieces)))
+            data = _Pieces(pieces, deadline, call.timeout.sock_read)
+        response = await session.request(
+            call.method,
+            url,
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=call.timeout,
+            proxy=proxy,
+        )
+        return response, await response.read()
+
+
+class _Pieces:
+    """A body for aiohttp that moves a deadline on whenever the peer has taken another piece."""
+
+    def __init__(self, pieces: Sequence[bytes], deadline: asyncio.Timeout, seconds: float | None) -> None:
+        self._pieces = pieces
+        self._deadline = deadline
+        self._seconds = seconds
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop().time
+        for piece in self._pieces:
+            view = memoryview(piece)
+            for start in range(0, len(view), PIECE):
+                self._move(None if self._seconds is None else clock() + self._seconds)
+                yield bytes(view[start : start + PIECE])
+        self._move(None)
+
+    def _move(self, when: float | None) -> None:
+        # An answer that comes before the body is through ends the deadline while the writer still runs.
+        if not self._deadline.expired():
+            with suppress(RuntimeError):
+                self._deadline.reschedule(when)
