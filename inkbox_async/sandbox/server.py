@@ -209,6 +209,7 @@ class ApiServer:
                 headers=headers,
                 now=now,
                 settings=self._sandbox.settings,
+                sandbox=self._sandbox,
                 form=body.form,
                 files=body.files,
                 content=body.content,
