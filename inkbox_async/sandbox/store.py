@@ -46,6 +46,7 @@ class Tx:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.callbacks: list[Callback] = []
+        self.topics: set[str] = set()
 
     def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
         """Run one statement."""
@@ -88,6 +89,10 @@ class Tx:
 
         self.callbacks.append(callback)
 
+    def notify(self, topic: str) -> None:
+        """Wake the workers that listen to `topic` (`Store.listen`) once this transaction is stored."""
+        self.topics.add(topic)
+
 
 class Store:
     """The sandbox's data, in memory or in a file.
@@ -110,6 +115,11 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-store")
         self._connection: sqlite3.Connection | None = None
         self._pristine: sqlite3.Connection | None = None
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+
+    def listen(self, topic: str, listener: Callable[[], None]) -> None:
+        """Call `listener()` on the store's thread after every commit that notified `topic`, and after `restore`."""
+        self._listeners.setdefault(topic, []).append(listener)
 
     async def open(self) -> bool:
         """Open the file or the memory. True when the data are new: the tables are there, and empty.
@@ -194,6 +204,9 @@ class Store:
             raise
         if tx.callbacks and self._on_commit is not None:
             self._on_commit(tx.callbacks)
+        for topic in tx.topics:
+            for listener in self._listeners.get(topic, ()):
+                listener()
 
     def _restore(self, seed: Callable[[Tx], None]) -> None:
         if self._connection is None:
@@ -205,6 +218,9 @@ class Store:
             seed(Tx(self._pristine))
             self._pristine.execute("COMMIT")
         self._pristine.backup(self._connection)
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener()
 
     def _close(self) -> None:
         for connection in (self._connection, self._pristine):
