@@ -131,7 +131,6 @@ class Call:
         headers: Request headers, names in lower case.
         now: The sandbox's present; one and the same all through the call.
         settings: The sandbox's names and addresses.
-        sandbox: The sandbox, to hand to what `after_commit` runs; handlers themselves use `tx` and `now`.
         form: Plain fields of a multipart request.
         files: Files of a multipart request, by field name.
         content: The raw body.
@@ -146,7 +145,6 @@ class Call:
     headers: Mapping[str, str]
     now: datetime
     settings: Settings
-    sandbox: Sandbox
     form: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
     content: bytes = b""

@@ -209,7 +209,6 @@ class ApiServer:
                 headers=headers,
                 now=now,
                 settings=self._sandbox.settings,
-                sandbox=self._sandbox,
                 form=body.form,
                 files=body.files,
                 content=body.content,
