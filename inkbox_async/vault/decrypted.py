@@ -1,0 +1,163 @@
+"""Opened secrets, and the reports of those that could not be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from inkbox_async.generated.models.vault import VaultSecret, VaultSecretDetail
+from inkbox_async.vault.crypto import VaultCipher
+from inkbox_async.vault.exceptions import (
+    SecretTypeError,
+    SecretUnreadableError,
+    TOTPNotConfiguredError,
+    VaultDecryptionError,
+)
+from inkbox_async.vault.payloads import LoginPayload, SecretPayload, UnknownPayload, parse_payload
+from inkbox_async.vault.totp import TOTPCode, generate_totp
+
+
+@dataclass
+class DecryptedVaultSecret:
+    """A secret with its payload in the clear. Its repr masks the payload.
+
+    Attributes:
+        id: Id of the secret.
+        name: Name of the secret.
+        secret_type: What it holds: `login`, `api_key`, `key_pair`, `ssh_key` or `other`.
+        created_at: When it was created.
+        updated_at: When it last changed.
+        payload: What it holds, as the class of its type.
+        description: What it is for.
+    """
+
+    id: UUID
+    name: str
+    secret_type: str
+    created_at: datetime
+    updated_at: datetime
+    payload: SecretPayload
+    description: str | None = None
+
+    @classmethod
+    def of(cls, secret: VaultSecret, payload: SecretPayload) -> DecryptedVaultSecret:
+        """The secret as the server describes it, with this payload."""
+        return cls(
+            id=secret.id,
+            name=secret.name,
+            secret_type=secret.secret_type.value,
+            created_at=secret.created_at,
+            updated_at=secret.updated_at,
+            payload=payload,
+            description=secret.description,
+        )
+
+
+@dataclass
+class UnreadableSecret:
+    """A secret that was skipped when the vault was unlocked.
+
+    Attributes:
+        id: Id of the secret.
+        name: Name of the secret.
+        secret_type: Its type, as the server names it.
+        reason: Why it cannot be read. Holds nothing of its content.
+        payload: The decrypted data when only the type is unknown to this version; None when it does not open.
+    """
+
+    id: UUID
+    name: str
+    secret_type: str
+    reason: str
+    payload: UnknownPayload | None = None
+
+    def error(self) -> SecretUnreadableError:
+        """The error that reading this secret raises."""
+        return SecretUnreadableError(str(self.id), self.reason)
+
+
+def canonical_id(value: UUID | str) -> str:
+    """An id the way payloads are sealed for it: a UUID in lower case with hyphens, other text unchanged."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        return str(value)
+
+
+def open_secret(cipher: VaultCipher, sealed: VaultSecretDetail) -> DecryptedVaultSecret:
+    """Open one secret.
+
+    Raises:
+        SecretUnreadableError: It does not open, or is of a type that this version does not know.
+    """
+    opened = _open(cipher, sealed)
+    if isinstance(opened, UnreadableSecret):
+        raise opened.error()
+    return opened
+
+
+def open_secrets(
+    cipher: VaultCipher, sealed: Iterable[VaultSecretDetail]
+) -> tuple[list[DecryptedVaultSecret], list[UnreadableSecret]]:
+    """Open many secrets, setting aside those that cannot be read. Slow for many: call it in a thread."""
+    readable: list[DecryptedVaultSecret] = []
+    unreadable: list[UnreadableSecret] = []
+    for item in sealed:
+        opened = _open(cipher, item)
+        if isinstance(opened, UnreadableSecret):
+            unreadable.append(opened)
+        else:
+            readable.append(opened)
+    return readable, unreadable
+
+
+def login_payload(secret: DecryptedVaultSecret) -> LoginPayload:
+    """The payload of a login, the only type that holds a TOTP configuration.
+
+    Raises:
+        SecretTypeError: The secret is of another type.
+    """
+    if not isinstance(secret.payload, LoginPayload):
+        raise SecretTypeError(
+            f"secret {secret.id} is of type {secret.secret_type!r}; only logins have one-time codes"
+        )
+    return secret.payload
+
+
+def totp_code(secret: DecryptedVaultSecret) -> TOTPCode:
+    """The current one-time code of a login.
+
+    Raises:
+        SecretTypeError: The secret is not a login.
+        TOTPNotConfiguredError: The login has no TOTP.
+    """
+    totp = login_payload(secret).totp
+    if totp is None:
+        raise TOTPNotConfiguredError(f"login {secret.id} has no TOTP; add it with set_totp")
+    return generate_totp(totp)
+
+
+def _open(cipher: VaultCipher, sealed: VaultSecretDetail) -> DecryptedVaultSecret | UnreadableSecret:
+    secret_type = sealed.secret_type.value
+    try:
+        payload = parse_payload(secret_type, _open_payload(cipher, sealed))
+    except VaultDecryptionError as error:
+        return UnreadableSecret(sealed.id, sealed.name, secret_type, str(error))
+    if isinstance(payload, UnknownPayload):
+        reason = f"this version of inkbox_async does not know secrets of type {secret_type!r}"
+        return UnreadableSecret(sealed.id, sealed.name, secret_type, reason, payload)
+    return DecryptedVaultSecret.of(sealed, payload)
+
+
+def _open_payload(cipher: VaultCipher, sealed: VaultSecretDetail) -> dict[str, object]:
+    secret_id = str(sealed.id)
+    try:
+        return cipher.open_payload(sealed.encrypted_payload, secret_id)
+    except VaultDecryptionError as error:
+        # The official client seals for an upper-case id when its update_secret is given one.
+        try:
+            return cipher.open_payload(sealed.encrypted_payload, secret_id.upper())
+        except VaultDecryptionError:
+            raise error from None

@@ -1,0 +1,222 @@
+"""What a secret holds, one class a type: the plaintext that only clients ever see.
+
+The reprs show which fields are set and never a value. Fields that a newer client added survive: they are
+kept when a payload is read and written back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from inkbox_async.generated.models.vault import VaultSecretType
+from inkbox_async.vault.exceptions import VaultDecryptionError
+from inkbox_async.vault.totp import TOTPConfig
+
+
+@dataclass(repr=False)
+class SecretPayload:
+    """Base of the payload classes.
+
+    Attributes:
+        notes: Free text for people.
+
+    Raises:
+        TypeError: A value is not of the field's type. The message does not hold the value.
+    """
+
+    secret_type: ClassVar[VaultSecretType]
+
+    notes: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._newer_fields: dict[str, object] = {}
+        self._check_types()
+
+    def __repr__(self) -> str:
+        shown = (f"{spec.name}=***" for spec in fields(self) if getattr(self, spec.name) is not None)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def to_wire(self) -> dict[str, object]:
+        """The JSON object to seal: fields that are None are left out, empty strings are kept.
+
+        Raises:
+            TypeError: A value that was assigned since is not of the field's type.
+        """
+        self._check_types()
+        wire: dict[str, object] = {}
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            if value is not None:
+                wire[spec.name] = value.to_wire() if isinstance(value, TOTPConfig) else value
+        return {**self._newer_fields, **wire}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, object]) -> Self:
+        """Read an opened JSON object.
+
+        Raises:
+            VaultDecryptionError: A required field is missing, or a value is not of its field's type.
+        """
+        names = {spec.name for spec in fields(cls)}
+        known = {name: value for name, value in wire.items() if name in names and value is not None}
+        problem = ""
+        try:
+            payload = cls(**cls._read(known))
+        except (TypeError, ValueError) as error:
+            problem = str(error)
+        if problem:
+            raise VaultDecryptionError(f"the {cls.secret_type} payload is malformed: {problem}")
+        payload._newer_fields = {name: value for name, value in wire.items() if name not in names}
+        return payload
+
+    @classmethod
+    def _read(cls, known: dict[str, object]) -> dict[str, Any]:  # Any: checked by the constructor
+        return known
+
+    def _check_types(self) -> None:
+        for spec in fields(self):
+            self._check(spec.name, required=spec.default is not None)
+
+    def _check(self, name: str, *, required: bool) -> None:
+        value = getattr(self, name)
+        if value is None and not required:
+            return
+        if not isinstance(value, str):
+            raise TypeError(f"{type(self).__name__}.{name} must be text, not {type(value).__name__}")
+
+
+@dataclass(repr=False)
+class LoginPayload(SecretPayload):
+    """A login (`secret_type` `login`).
+
+    Attributes:
+        password: The password.
+        username: User name.
+        email: Email address of the account.
+        url: Where to log in.
+        totp: Second factor, see `inkbox_async.vault.totp`.
+        notes: Free text for people.
+    """
+
+    secret_type: ClassVar[VaultSecretType] = VaultSecretType.LOGIN
+
+    password: str
+    username: str | None = None
+    email: str | None = None
+    url: str | None = None
+    totp: TOTPConfig | None = None
+
+    def _check(self, name: str, *, required: bool) -> None:
+        if name != "totp":
+            super()._check(name, required=required)
+        elif self.totp is not None and not isinstance(self.totp, TOTPConfig):
+            raise TypeError(
+                f"LoginPayload.totp must be a TOTPConfig (see parse_totp_uri), not {type(self.totp).__name__}"
+            )
+
+    @classmethod
+    def _read(cls, known: dict[str, object]) -> dict[str, Any]:  # Any: checked by the constructor
+        totp = known.get("totp")
+        return {**known, "totp": TOTPConfig.from_wire(totp)} if isinstance(totp, dict) else known
+
+
+@dataclass(repr=False)
+class APIKeyPayload(SecretPayload):
+    """An API key (`secret_type` `api_key`).
+
+    Attributes:
+        api_key: The key.
+        endpoint: URL of the API it is for.
+        notes: Free text for people.
+    """
+
+    secret_type: ClassVar[VaultSecretType] = VaultSecretType.API_KEY
+
+    api_key: str
+    endpoint: str | None = None
+
+
+@dataclass(repr=False)
+class KeyPairPayload(SecretPayload):
+    """An access key with its secret, as object stores use (`secret_type` `key_pair`).
+
+    Attributes:
+        access_key: Public half, or id of the key.
+        secret_key: Secret half.
+        endpoint: URL of the service it is for.
+        notes: Free text for people.
+    """
+
+    secret_type: ClassVar[VaultSecretType] = VaultSecretType.KEY_PAIR
+
+    access_key: str
+    secret_key: str
+    endpoint: str | None = None
+
+
+@dataclass(repr=False)
+class SSHKeyPayload(SecretPayload):
+    """An SSH key (`secret_type` `ssh_key`).
+
+    Attributes:
+        private_key: Private key in PEM or OpenSSH format.
+        public_key: Public key.
+        fingerprint: Fingerprint of the public key.
+        passphrase: Passphrase of the private key.
+        notes: Free text for people.
+    """
+
+    secret_type: ClassVar[VaultSecretType] = VaultSecretType.SSH_KEY
+
+    private_key: str
+    public_key: str | None = None
+    fingerprint: str | None = None
+    passphrase: str | None = None
+
+
+@dataclass(repr=False)
+class OtherPayload(SecretPayload):
+    """Any other text (`secret_type` `other`).
+
+    Attributes:
+        data: The text, of any form.
+        notes: Free text for people.
+    """
+
+    secret_type: ClassVar[VaultSecretType] = VaultSecretType.OTHER
+
+    data: str
+
+
+@dataclass(repr=False)
+class UnknownPayload:
+    """The payload of a secret type that this version does not know, as plain data.
+
+    Attributes:
+        secret_type: The type, as the server names it.
+        data: The decrypted JSON object.
+    """
+
+    secret_type: str
+    data: dict[str, object]
+
+    def __repr__(self) -> str:
+        return f"UnknownPayload(secret_type={self.secret_type!r}, data=***)"
+
+
+PAYLOAD_TYPES: dict[str, type[SecretPayload]] = {
+    payload_type.secret_type: payload_type
+    for payload_type in (LoginPayload, APIKeyPayload, KeyPairPayload, SSHKeyPayload, OtherPayload)
+}
+"""The payload class of each documented secret type."""
+
+
+def parse_payload(secret_type: str, wire: dict[str, object]) -> SecretPayload | UnknownPayload:
+    """Read an opened payload as the class of its type; of an unknown type, as plain data.
+
+    Raises:
+        VaultDecryptionError: The object does not fit its type.
+    """
+    payload_type = PAYLOAD_TYPES.get(secret_type)
+    return payload_type.from_wire(wire) if payload_type else UnknownPayload(secret_type, wire)
