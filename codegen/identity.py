@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .arguments import Argument
+from .arguments import Argument, Hint
 from .resources import Method, docstring, environment, read_method
 from .specification import Specification, SpecificationError
 
@@ -39,6 +39,7 @@ class Helper:
     binding: Binding
     arguments: list[Argument]
     docstring: str
+    keep: str | None
 
     @property
     def signature(self) -> str:
@@ -88,6 +89,11 @@ def _helper(about: dict[str, str], method: Method) -> Helper:
         binding=binding,
         arguments=arguments,
         docstring=docstring(
-            operation, arguments, bool(method.idempotency), method.returns, missing=binding.missing
+            operation,
+            arguments,
+            bool(method.idempotency),
+            Hint("None") if "keep" in about else method.returns,
+            missing=binding.missing,
         ),
+        keep=about.get("keep"),
     )

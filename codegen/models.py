@@ -48,7 +48,6 @@ OPTIONS = (
     "--set-default-enum-member",
     "--strict-nullable",
     "--collapse-root-models",
-    "--keep-model-order",
     "--disable-timestamp",
     "--use-double-quotes",
     "--formatters=builtin",

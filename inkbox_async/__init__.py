@@ -1,0 +1,102 @@
+"""The asyncio-native SDK for Inkbox, the communication infrastructure of AI agents.
+
+Everything public is importable from here and loaded on first use; see `AsyncInkbox` to begin with.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .client import AsyncInkbox as AsyncInkbox
+    from .constants import (
+        AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED as AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED,
+    )
+    from .constants import (
+        AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_CLAIMED as AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_CLAIMED,
+    )
+    from .constants import (
+        AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_UNCLAIMED as AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_UNCLAIMED,
+    )
+    from .errors import *  # noqa: F403
+    from .generated.models import *  # noqa: F403
+    from .handles import normalize_agent_handle as normalize_agent_handle
+    from .handles import validate_agent_handle as validate_agent_handle
+    from .handles import validate_tunnel_name as validate_tunnel_name
+    from .identity import AgentIdentity as AgentIdentity
+    from .modeling import UNSET as UNSET
+    from .observe import APIResponse as APIResponse
+    from .observe import RequestMetadata as RequestMetadata
+    from .observe import ResponseMetadata as ResponseMetadata
+    from .observe import ResponseNotice as ResponseNotice
+    from .paging import AsyncPages as AsyncPages
+    from .paging import Page as Page
+
+_HOMES = {
+    "client": ("AsyncInkbox",),
+    "constants": (
+        "AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED",
+        "AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_CLAIMED",
+        "AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_UNCLAIMED",
+    ),
+    "errors": (
+        "BlockingNamespace",
+        "DedicatedIMessageNumberInventoryPendingError",
+        "DedicatedIMessageNumberQuotaExceededError",
+        "DuplicateContactRuleError",
+        "HandleUnavailableError",
+        "IdempotencyKeyReusedError",
+        "InkboxAPIError",
+        "InkboxConnectionError",
+        "InkboxError",
+        "InkboxResponseError",
+        "InkboxTimeoutError",
+        "InkboxVaultKeyError",
+        "MailImportQuotaExceededError",
+        "MailImportUploadError",
+        "RecipientBlockedError",
+        "RedundantContactAccessGrantError",
+        "StorageLimitExceededError",
+        "TunnelCSRStateConflict",
+        "TunnelError",
+        "TunnelNameInvalid",
+        "TunnelNotProvisioned",
+        "TunnelRemoved",
+        "TunnelStateConflict",
+        "TunnelSupersededError",
+        "TunnelTLSModeMismatch",
+        "get_message_request_key",
+    ),
+    "handles": ("normalize_agent_handle", "validate_agent_handle", "validate_tunnel_name"),
+    "identity": ("AgentIdentity",),
+    "modeling": ("UNSET",),
+    "observe": (
+        "APIResponse",
+        "RequestMetadata",
+        "RequestObserver",
+        "ResponseMetadata",
+        "ResponseNotice",
+        "ResponseObserver",
+    ),
+    "paging": ("AsyncPages", "Page"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _MODULE_OF.get(name, "generated.models")
+    try:
+        value: object = getattr(import_module(f".{module}", __name__), name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    from .generated.models import __all__ as models
+
+    return sorted({*globals(), *_MODULE_OF, *models})

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from urllib.request import (
-    getproxies_environment,
-    proxy_bypass_environment,  # type: ignore[attr-defined]  # missing in typeshed
-)
 
 import aiohttp
 from yarl import URL
@@ -111,9 +108,11 @@ def environment_proxy(url: URL) -> URL | None:
     host = url.host or ""
     if host in LOOPBACK_HOSTS or host.endswith(".localhost"):
         return None
-    proxies = getproxies_environment()
+    proxies = urllib.request.getproxies_environment()
     address = proxies.get(url.scheme) or proxies.get("all")
-    if not address or proxy_bypass_environment(f"{host}:{url.port}", proxies):
+    # The name is public on every platform, but typeshed does not know it.
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    if not address or bypass(f"{host}:{url.port}", proxies):
         return None
     try:
         proxy = URL(address if "://" in address else f"http://{address}")

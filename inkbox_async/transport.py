@@ -97,9 +97,8 @@ class Transport:
         self._origin = str(URL(settings.base_url).origin())
         self._timeout = _phases(settings.timeout)
         self._request_observer = settings.request_observer
-        self._observers: tuple[ResponseObserver, ...] = (
-            (settings.response_observer,) if settings.response_observer else ()
-        )
+        observer = settings.response_observer
+        self._observers: tuple[ResponseObserver, ...] = () if observer is None else (observer,)
         self._owns_pool = True
         headers = CIMultiDict[str](
             {
@@ -226,10 +225,14 @@ class Transport:
         return self._pool.spawn(work)
 
     def scoped(self, observer: ResponseObserver) -> Transport:
-        """A copy that shares everything and tells one observer more; closing it closes nothing."""
+        """A copy that shares everything and tells one observer more; closing it closes nothing.
+
+        Scopes collect separately: a copy of a copy tells the client's observer and its own only.
+        """
         copy = object.__new__(Transport)
         copy.__dict__.update(self.__dict__)
-        copy._observers = (*self._observers, observer)
+        overall = self.settings.response_observer
+        copy._observers = (observer,) if overall is None else (overall, observer)
         copy._owns_pool = False
         return copy
 

@@ -7,7 +7,7 @@ generator, then run `make generate`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from inkbox_async.paging import AsyncPages
@@ -43,6 +43,8 @@ class MailHelpers:
         def _phone_number_id(self) -> UUID: ...
 
         def _imessage_identity_id(self) -> UUID: ...
+
+        def _keep(self, answer: Any) -> None: ...
 
     def iter_emails(
         self,

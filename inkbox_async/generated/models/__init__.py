@@ -13,24 +13,65 @@ if TYPE_CHECKING:
     from .common import ContactRuleDirection as ContactRuleDirection
     from .common import ContactRuleStatus as ContactRuleStatus
     from .common import DuplicateContactRuleDetail as DuplicateContactRuleDetail
+    from .common import EmptyRequest as EmptyRequest
     from .common import ErrorResponse as ErrorResponse
     from .common import FilterMode as FilterMode
     from .common import FilterModeChangeNotice as FilterModeChangeNotice
     from .common import HandleUnavailableDetail as HandleUnavailableDetail
     from .common import IdempotencyDetail as IdempotencyDetail
+    from .common import LineInventoryDetail as LineInventoryDetail
+    from .common import LineQuotaDetail as LineQuotaDetail
+    from .common import Notice as Notice
     from .common import RecipientBlockedDetail as RecipientBlockedDetail
     from .common import RedundantGrantDetail as RedundantGrantDetail
-    from .common import ResponseNotice as ResponseNotice
     from .common import SmsStatus as SmsStatus
     from .common import StorageLimitDetail as StorageLimitDetail
     from .common import ValidationProblem as ValidationProblem
+    from .identities import AgentIdentityDetail as AgentIdentityDetail
+    from .identities import AgentIdentitySummary as AgentIdentitySummary
+    from .identities import AgentSignupInvitationStatus as AgentSignupInvitationStatus
+    from .identities import AgentSignupInvitationSummary as AgentSignupInvitationSummary
+    from .identities import AgentSignupRequest as AgentSignupRequest
+    from .identities import AgentSignupResendResponse as AgentSignupResendResponse
+    from .identities import AgentSignupResponse as AgentSignupResponse
+    from .identities import AgentSignupStatusResponse as AgentSignupStatusResponse
+    from .identities import AgentSignupVerifyResponse as AgentSignupVerifyResponse
+    from .identities import ApiKey as ApiKey
+    from .identities import ApiKeyStatus as ApiKeyStatus
+    from .identities import CreateApiKeyRequest as CreateApiKeyRequest
+    from .identities import CreatedApiKey as CreatedApiKey
+    from .identities import CreateIdentityRequest as CreateIdentityRequest
+    from .identities import Domain as Domain
+    from .identities import GrantIdentityAccessRequest as GrantIdentityAccessRequest
+    from .identities import IdentityAccess as IdentityAccess
+    from .identities import IdentityIMessageNumber as IdentityIMessageNumber
+    from .identities import IdentityMailbox as IdentityMailbox
+    from .identities import IdentityMailboxCreateOptions as IdentityMailboxCreateOptions
+    from .identities import IdentityPhoneNumber as IdentityPhoneNumber
+    from .identities import IdentityPhoneNumberCreateOptions as IdentityPhoneNumberCreateOptions
+    from .identities import IdentityStatus as IdentityStatus
+    from .identities import IdentityTunnelCreateOptions as IdentityTunnelCreateOptions
+    from .identities import SendingDomainStatus as SendingDomainStatus
+    from .identities import SetDefaultDomainResult as SetDefaultDomainResult
+    from .identities import SigningKey as SigningKey
+    from .identities import SigningKeyStatus as SigningKeyStatus
+    from .identities import SignupRestrictions as SignupRestrictions
+    from .identities import UpdateIdentityRequest as UpdateIdentityRequest
+    from .identities import VerifyAgentSignupRequest as VerifyAgentSignupRequest
+    from .identities import WhoamiApiKeyResponse as WhoamiApiKeyResponse
+    from .identities import WhoamiJwtResponse as WhoamiJwtResponse
+    from .identities import WhoamiResponse as WhoamiResponse
     from .mail import AttachmentLink as AttachmentLink
     from .mail import AttachmentMetadata as AttachmentMetadata
+    from .mail import CreateMailContactRuleRequest as CreateMailContactRuleRequest
     from .mail import ForwardMessageRequest as ForwardMessageRequest
     from .mail import ForwardMode as ForwardMode
     from .mail import ForwardRecipients as ForwardRecipients
     from .mail import MailAttachment as MailAttachment
     from .mail import Mailbox as Mailbox
+    from .mail import MailContactRule as MailContactRule
+    from .mail import MailRuleAction as MailRuleAction
+    from .mail import MailRuleMatchType as MailRuleMatchType
     from .mail import Message as Message
     from .mail import MessageDetail as MessageDetail
     from .mail import MessageDirection as MessageDirection
@@ -45,8 +86,12 @@ if TYPE_CHECKING:
     from .mail import ThreadFolder as ThreadFolder
     from .mail import ThreadPage as ThreadPage
     from .mail import UpdateMailboxRequest as UpdateMailboxRequest
+    from .mail import UpdateMailContactRuleRequest as UpdateMailContactRuleRequest
     from .mail import UpdateMessageFlagsRequest as UpdateMessageFlagsRequest
     from .mail import UpdateThreadRequest as UpdateThreadRequest
+    from .tunnels import TLSMode as TLSMode
+    from .tunnels import TunnelStatus as TunnelStatus
+    from .tunnels import TunnelSummary as TunnelSummary
     from .vault import AccessGrantRequest as AccessGrantRequest
     from .vault import AccessRule as AccessRule
     from .vault import PrimaryKeyReplaceRequest as PrimaryKeyReplaceRequest
@@ -67,20 +112,51 @@ if TYPE_CHECKING:
 AREAS = {
     "AccessGrantRequest": "vault",
     "AccessRule": "vault",
+    "AgentIdentityDetail": "identities",
+    "AgentIdentitySummary": "identities",
+    "AgentSignupInvitationStatus": "identities",
+    "AgentSignupInvitationSummary": "identities",
+    "AgentSignupRequest": "identities",
+    "AgentSignupResendResponse": "identities",
+    "AgentSignupResponse": "identities",
+    "AgentSignupStatusResponse": "identities",
+    "AgentSignupVerifyResponse": "identities",
+    "ApiKey": "identities",
+    "ApiKeyStatus": "identities",
     "AttachmentLink": "mail",
     "AttachmentMetadata": "mail",
     "ContactRuleDirection": "common",
     "ContactRuleStatus": "common",
+    "CreateApiKeyRequest": "identities",
+    "CreateIdentityRequest": "identities",
+    "CreateMailContactRuleRequest": "mail",
+    "CreatedApiKey": "identities",
+    "Domain": "identities",
     "DuplicateContactRuleDetail": "common",
+    "EmptyRequest": "common",
     "ErrorResponse": "common",
     "FilterMode": "common",
     "FilterModeChangeNotice": "common",
     "ForwardMessageRequest": "mail",
     "ForwardMode": "mail",
     "ForwardRecipients": "mail",
+    "GrantIdentityAccessRequest": "identities",
     "HandleUnavailableDetail": "common",
     "IdempotencyDetail": "common",
+    "IdentityAccess": "identities",
+    "IdentityIMessageNumber": "identities",
+    "IdentityMailbox": "identities",
+    "IdentityMailboxCreateOptions": "identities",
+    "IdentityPhoneNumber": "identities",
+    "IdentityPhoneNumberCreateOptions": "identities",
+    "IdentityStatus": "identities",
+    "IdentityTunnelCreateOptions": "identities",
+    "LineInventoryDetail": "common",
+    "LineQuotaDetail": "common",
     "MailAttachment": "mail",
+    "MailContactRule": "mail",
+    "MailRuleAction": "mail",
+    "MailRuleMatchType": "mail",
     "Mailbox": "mail",
     "Message": "mail",
     "MessageDetail": "mail",
@@ -88,19 +164,29 @@ AREAS = {
     "MessagePage": "mail",
     "MessageRecipients": "mail",
     "MessageStatus": "mail",
+    "Notice": "common",
     "PrimaryKeyReplaceRequest": "vault",
     "RecipientBlockedDetail": "common",
     "RedundantGrantDetail": "common",
     "ReplyAllRecipients": "mail",
     "ReplyAllRequest": "mail",
-    "ResponseNotice": "common",
     "SendMessageRequest": "mail",
+    "SendingDomainStatus": "identities",
+    "SetDefaultDomainResult": "identities",
+    "SigningKey": "identities",
+    "SigningKeyStatus": "identities",
+    "SignupRestrictions": "identities",
     "SmsStatus": "common",
     "StorageLimitDetail": "common",
+    "TLSMode": "tunnels",
     "Thread": "mail",
     "ThreadDetail": "mail",
     "ThreadFolder": "mail",
     "ThreadPage": "mail",
+    "TunnelStatus": "tunnels",
+    "TunnelSummary": "tunnels",
+    "UpdateIdentityRequest": "identities",
+    "UpdateMailContactRuleRequest": "mail",
     "UpdateMailboxRequest": "mail",
     "UpdateMessageFlagsRequest": "mail",
     "UpdateThreadRequest": "mail",
@@ -117,26 +203,61 @@ AREAS = {
     "VaultSecretType": "vault",
     "VaultSecretUpdateRequest": "vault",
     "VaultUnlockResponse": "vault",
+    "VerifyAgentSignupRequest": "identities",
+    "WhoamiApiKeyResponse": "identities",
+    "WhoamiJwtResponse": "identities",
+    "WhoamiResponse": "identities",
     "WrappedVaultKey": "vault",
 }
 
 __all__ = [
     "AccessGrantRequest",
     "AccessRule",
+    "AgentIdentityDetail",
+    "AgentIdentitySummary",
+    "AgentSignupInvitationStatus",
+    "AgentSignupInvitationSummary",
+    "AgentSignupRequest",
+    "AgentSignupResendResponse",
+    "AgentSignupResponse",
+    "AgentSignupStatusResponse",
+    "AgentSignupVerifyResponse",
+    "ApiKey",
+    "ApiKeyStatus",
     "AttachmentLink",
     "AttachmentMetadata",
     "ContactRuleDirection",
     "ContactRuleStatus",
+    "CreateApiKeyRequest",
+    "CreateIdentityRequest",
+    "CreateMailContactRuleRequest",
+    "CreatedApiKey",
+    "Domain",
     "DuplicateContactRuleDetail",
+    "EmptyRequest",
     "ErrorResponse",
     "FilterMode",
     "FilterModeChangeNotice",
     "ForwardMessageRequest",
     "ForwardMode",
     "ForwardRecipients",
+    "GrantIdentityAccessRequest",
     "HandleUnavailableDetail",
     "IdempotencyDetail",
+    "IdentityAccess",
+    "IdentityIMessageNumber",
+    "IdentityMailbox",
+    "IdentityMailboxCreateOptions",
+    "IdentityPhoneNumber",
+    "IdentityPhoneNumberCreateOptions",
+    "IdentityStatus",
+    "IdentityTunnelCreateOptions",
+    "LineInventoryDetail",
+    "LineQuotaDetail",
     "MailAttachment",
+    "MailContactRule",
+    "MailRuleAction",
+    "MailRuleMatchType",
     "Mailbox",
     "Message",
     "MessageDetail",
@@ -144,19 +265,29 @@ __all__ = [
     "MessagePage",
     "MessageRecipients",
     "MessageStatus",
+    "Notice",
     "PrimaryKeyReplaceRequest",
     "RecipientBlockedDetail",
     "RedundantGrantDetail",
     "ReplyAllRecipients",
     "ReplyAllRequest",
-    "ResponseNotice",
     "SendMessageRequest",
+    "SendingDomainStatus",
+    "SetDefaultDomainResult",
+    "SigningKey",
+    "SigningKeyStatus",
+    "SignupRestrictions",
     "SmsStatus",
     "StorageLimitDetail",
+    "TLSMode",
     "Thread",
     "ThreadDetail",
     "ThreadFolder",
     "ThreadPage",
+    "TunnelStatus",
+    "TunnelSummary",
+    "UpdateIdentityRequest",
+    "UpdateMailContactRuleRequest",
     "UpdateMailboxRequest",
     "UpdateMessageFlagsRequest",
     "UpdateThreadRequest",
@@ -173,6 +304,10 @@ __all__ = [
     "VaultSecretType",
     "VaultSecretUpdateRequest",
     "VaultUnlockResponse",
+    "VerifyAgentSignupRequest",
+    "WhoamiApiKeyResponse",
+    "WhoamiJwtResponse",
+    "WhoamiResponse",
     "WrappedVaultKey",
 ]
 

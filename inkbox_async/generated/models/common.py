@@ -9,44 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from inkbox_async.modeling import InkboxModel, OpenEnum
-
-
-class ContactRuleDirection(OpenEnum):
-    """
-    Which traffic a contact rule covers: `inbound` what arrives, `outbound` what is sent, `both` either way.
-    """
-
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-    BOTH = "both"
-
-
-class ContactRuleStatus(OpenEnum):
-    """
-    Whether a contact rule takes effect. An `active` rule is applied; a `paused` rule is ignored but still holds its match target, so that no second rule for the same target can be created.
-    """
-
-    ACTIVE = "active"
-    PAUSED = "paused"
-
-
-class DuplicateContactRuleDetail(InkboxModel):
-    """Why a contact rule was not created. Raised as `DuplicateContactRuleError`."""
-
-    existing_rule_id: UUID
-    """Id of the rule that already holds the match target, active or paused."""
-    message: str
-    """The reason, for people."""
-
-
-class ErrorResponse(InkboxModel):
-    """The body of every refused request."""
-
-    detail: str | dict[str, Any] | list[ValidationProblem] | None
-    """Why the request was refused: a sentence, an object with a machine-readable `error` or `code`, or, for invalid input, a list with one entry a problem."""
-    agent_support: str | None = None
-    """How to reach the Support Agent about this error, in plain text. Absent on older servers."""
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
 
 
 class FilterMode(OpenEnum):
@@ -69,6 +32,61 @@ class FilterModeChangeNotice(InkboxModel):
     """Number of active rules with that action. 0 means that no rule became superfluous."""
 
 
+class ContactRuleStatus(OpenEnum):
+    """
+    Whether a contact rule takes effect. An `active` rule is applied; a `paused` rule is ignored but still holds its match target, so that no second rule for the same target can be created.
+    """
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+class ContactRuleDirection(OpenEnum):
+    """
+    Which traffic a contact rule covers: `inbound` what arrives, `outbound` what is sent, `both` either way.
+    """
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    BOTH = "both"
+
+
+class SmsStatus(OpenEnum):
+    """
+    Whether a phone number may send SMS. `pending` while carriers are still registering it, `ready` once texts can be sent, `assignment_failed` when the registration was refused.
+    """
+
+    PENDING = "pending"
+    READY = "ready"
+    ASSIGNMENT_FAILED = "assignment_failed"
+
+
+class Notice(InkboxModel):
+    """Advice from the server that accompanies an answer without changing its meaning. Notices travel in the `Inkbox-Notices` header, and in the `notices` property of some answers."""
+
+    code: str
+    """Stable name of the kind of notice, for programs."""
+    level: str
+    """How serious it is, such as `info` or `warning`. New levels may appear."""
+    message: str
+    """The advice, for people."""
+
+
+class EmptyRequest(RequestModel):
+    """An empty object."""
+
+
+class ValidationProblem(InkboxModel):
+    """One thing that is wrong with the input of a request."""
+
+    loc: list[str | int]
+    """The path to the offending value, beginning with `body`, `query`, `path` or `header`."""
+    msg: str
+    """What is wrong, for people."""
+    type: str
+    """What is wrong, for programs, such as `missing`."""
+
+
 class HandleUnavailableDetail(InkboxModel):
     """Why a handle could not be given to an identity. Raised as `HandleUnavailableError`."""
 
@@ -80,11 +98,20 @@ class HandleUnavailableDetail(InkboxModel):
     """Where the name is already in use: `identities` (another agent's handle), `tunnels` (a tunnel name) or `mail` (a mailbox address). null when the handle is reserved or the server does not say."""
 
 
-class IdempotencyDetail(InkboxModel):
-    """Why a request with an `Idempotency-Key` was refused. `idempotency_key_reused` is raised as `IdempotencyKeyReusedError`."""
+class RedundantGrantDetail(InkboxModel):
+    """Why a grant was refused: one that covers everybody is already there. Raised as `RedundantContactAccessGrantError`."""
 
-    error: str
-    """`idempotency_key_reused` when the key came with another request before, `idempotency_in_progress` while the first request with that key is still running (may be retried), `result_unavailable` when the first answer is no longer kept."""
+    error: Literal["redundant_grant"]
+    """Always `redundant_grant`."""
+    detail: str
+    """The reason, for people."""
+
+
+class DuplicateContactRuleDetail(InkboxModel):
+    """Why a contact rule was not created. Raised as `DuplicateContactRuleError`."""
+
+    existing_rule_id: UUID
+    """Id of the rule that already holds the match target, active or paused."""
     message: str
     """The reason, for people."""
 
@@ -102,36 +129,6 @@ class RecipientBlockedDetail(InkboxModel):
     """The reason, for people."""
 
 
-class RedundantGrantDetail(InkboxModel):
-    """Why a grant was refused: one that covers everybody is already there. Raised as `RedundantContactAccessGrantError`."""
-
-    error: Literal["redundant_grant"]
-    """Always `redundant_grant`."""
-    detail: str
-    """The reason, for people."""
-
-
-class ResponseNotice(InkboxModel):
-    """Advice from the server that accompanies an answer without changing its meaning. Notices travel in the `Inkbox-Notices` header, and in the `notices` property of some answers."""
-
-    code: str
-    """Stable name of the kind of notice, for programs."""
-    level: str
-    """How serious it is, such as `info` or `warning`. New levels may appear."""
-    message: str
-    """The advice, for people."""
-
-
-class SmsStatus(OpenEnum):
-    """
-    Whether a phone number may send SMS. `pending` while carriers are still registering it, `ready` once texts can be sent, `assignment_failed` when the registration was refused.
-    """
-
-    PENDING = "pending"
-    READY = "ready"
-    ASSIGNMENT_FAILED = "assignment_failed"
-
-
 class StorageLimitDetail(InkboxModel):
     """Why a mail was not sent. Raised as `StorageLimitExceededError`."""
 
@@ -145,12 +142,64 @@ class StorageLimitDetail(InkboxModel):
     """The mailbox's storage limit in bytes."""
 
 
-class ValidationProblem(InkboxModel):
-    """One thing that is wrong with the input of a request."""
+class IdempotencyDetail(InkboxModel):
+    """Why a request with an `Idempotency-Key` was refused. `idempotency_key_reused` is raised as `IdempotencyKeyReusedError`."""
 
-    loc: list[str | int]
-    """The path to the offending value, beginning with `body`, `query`, `path` or `header`."""
-    msg: str
-    """What is wrong, for people."""
-    type: str
-    """What is wrong, for programs, such as `missing`."""
+    error: str
+    """`idempotency_key_reused` when the key came with another request before, `idempotency_in_progress` while the first request with that key is still running (may be retried), `result_unavailable` when the first answer is no longer kept."""
+    message: str
+    """The reason, for people."""
+
+
+class LineQuotaDetail(InkboxModel):
+    """Why no dedicated iMessage line was claimed: the plan allows no more. Raised as `DedicatedIMessageNumberQuotaExceededError`."""
+
+    error: Literal["dedicated_imessage_number_quota_exceeded"]
+    """Always `dedicated_imessage_number_quota_exceeded`."""
+    message: str
+    """The reason, for people."""
+    number_type: str = ""
+    """Kind of line that was asked for."""
+    limit: int = 0
+    """Number of lines that the plan allows."""
+    current: int = 0
+    """Number of lines that the organization has."""
+    upgrade_url: str = ""
+    """Where a larger plan can be chosen."""
+    contact_email: str = ""
+    """Whom to ask for more lines."""
+
+
+class LineInventoryDetail(InkboxModel):
+    """Why no dedicated iMessage line was claimed: none is in stock. Raised as `DedicatedIMessageNumberInventoryPendingError`."""
+
+    error: Literal["dedicated_imessage_number_inventory_pending"]
+    """Always `dedicated_imessage_number_inventory_pending`."""
+    message: str
+    """The reason, for people."""
+    number_type: str = ""
+    """Kind of line that was asked for."""
+    retry_after_seconds: int | None = None
+    """Seconds to wait before trying again. The header `Retry-After` comes first."""
+
+
+class ErrorResponse(InkboxModel):
+    """The body of every refused request."""
+
+    detail: (
+        str
+        | HandleUnavailableDetail
+        | RedundantGrantDetail
+        | DuplicateContactRuleDetail
+        | RecipientBlockedDetail
+        | StorageLimitDetail
+        | IdempotencyDetail
+        | LineQuotaDetail
+        | LineInventoryDetail
+        | dict[str, Any]
+        | list[ValidationProblem]
+        | None
+    )
+    """Why the request was refused: a sentence, an object with a machine-readable `error` or `code`, or, for invalid input, a list with one entry a problem."""
+    agent_support: str | None = None
+    """How to reach the Support Agent about this error, in plain text. Absent on older servers."""

@@ -18,49 +18,25 @@ from inkbox_async.normalise import ItemAccess, MailboxDefaults
 from . import common
 
 
-class AttachmentLink(ItemAccess):
-    """A temporary link to the content of an attachment."""
+class MessageDirection(OpenEnum):
+    """Which way a message went: `inbound` to the mailbox, `outbound` from it."""
 
-    url: str
-    """Where the content can be downloaded without an API key."""
-    filename: str | None = None
-    """Name of the file."""
-    expires_in: int | None = None
-    """Seconds for which the link works."""
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
 
 
-class AttachmentMetadata(ItemAccess):
-    """What is known of an attachment. Servers may add further properties."""
+class MessageStatus(OpenEnum):
+    """
+    How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or `bounced` (refused by the recipient's server, or complained about) or `failed` (given up). Inbound: `received`. `deleted` messages are not returned.
+    """
 
-    filename: str | None = None
-    """Name of the file."""
-    content_type: str | None = None
-    """MIME type."""
-    size: int | None = None
-    """Size of the content in bytes."""
-
-
-class ForwardMessageRequest(RequestModel):
-    """How and to whom a message is forwarded."""
-
-    recipients: ForwardRecipients
-    """Whom the message is forwarded to."""
-    mode: ForwardMode = ForwardMode.INLINE
-    """Quote the original in the body, or attach it whole."""
-    subject: Annotated[str | None, Field(max_length=998)] = None
-    """The subject. Left out: `Fwd:` and the original subject."""
-    body_text: str | None = None
-    """A plain-text note above the original."""
-    body_html: str | None = None
-    """An HTML note above the original."""
-    additional_attachments: list[MailAttachment] | None = None
-    """Further files to send along, 25 MB in all with those of the original."""
-    include_original_attachments: bool = True
-    """Whether an inline forward attaches the original's attachments. Ignored for wrapped forwards."""
-    reply_to: EmailStr | None = None
-    """Address that answers should go to."""
-    track_opens: bool | None = None
-    """Whether to count how often the message is opened. Needs an HTML body, own or quoted."""
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    FAILED = "failed"
+    RECEIVED = "received"
+    DELETED = "deleted"
 
 
 class ForwardMode(OpenEnum):
@@ -72,28 +48,15 @@ class ForwardMode(OpenEnum):
     WRAPPED = "wrapped"
 
 
-class ForwardRecipients(RequestModel):
-    """Whom a message is forwarded to. At least one address in all."""
+class ThreadFolder(OpenEnum):
+    """
+    Where a thread is filed: `inbox`, `spam`, `archive`, or `blocked`, which only the server assigns, to mail that contact rules keep out.
+    """
 
-    to: list[str] | None = None
-    """Addresses for the To field."""
-    cc: list[str] | None = None
-    """Addresses for the Cc field."""
-    bcc: list[str] | None = None
-    """Addresses that get a blind copy."""
-
-
-class MailAttachment(RequestModel):
-    """A file to send with a message."""
-
-    filename: Annotated[str, Field(max_length=255, min_length=1)]
-    """Name of the file, at most 255 characters. Names ending in .exe, .bat and .scr are refused."""
-    content_type: Annotated[str, Field(min_length=1)]
-    """MIME type."""
-    content_base64: str
-    """The content in standard base64."""
-    content_id: str | None = None
-    """Makes the file an inline image: the HTML body shows it as `cid:<content_id>`. Needs an `image/*` type and an HTML body, and must be unique in the message. Not allowed when forwarding."""
+    INBOX = "inbox"
+    SPAM = "spam"
+    BLOCKED = "blocked"
+    ARCHIVE = "archive"
 
 
 class Mailbox(MailboxDefaults):
@@ -125,7 +88,7 @@ class Mailbox(MailboxDefaults):
     """Signature for the plain-text body of outgoing mail."""
     signature_enabled: bool = False
     """Whether the signature is added to outgoing mail."""
-    notices: list[common.ResponseNotice] | None = None
+    notices: list[common.Notice] | None = None
     """Advice that came with the answer."""
     created_at: datetime
     """When the mailbox was created."""
@@ -133,6 +96,19 @@ class Mailbox(MailboxDefaults):
     """When a setting last changed."""
 
     _null_defaults = null_defaults("filter_mode", "storage_used_bytes", "signature_enabled")
+
+
+class UpdateMailboxRequest(RequestModel):
+    """The settings of a mailbox to change. What is left out stays as it is."""
+
+    filter_mode: common.FilterMode | None = None
+    """How contact rules are read, in both directions. Admin keys only."""
+    signature_html: Annotated[str | None, Field(max_length=16384)] = None
+    """Signature for the HTML body of outgoing mail, at most 16,384 characters; None clears it. The server sanitises it, and derives `signature_text` from it when there is none."""
+    signature_text: Annotated[str | None, Field(max_length=16384)] = None
+    """Signature for the plain-text body, at most 16,384 characters; None clears it."""
+    signature_enabled: bool | None = None
+    """Whether the signature is added to outgoing mail. Switching it on needs a paid plan."""
 
 
 class Message(InkboxModel):
@@ -180,70 +156,15 @@ class Message(InkboxModel):
     _null_defaults = null_defaults("open_count")
 
 
-class MessageDetail(Message):
-    """A message with its body and headers."""
+class AttachmentMetadata(ItemAccess):
+    """What is known of an attachment. Servers may add further properties."""
 
-    body_text: str | None = None
-    """The plain-text body."""
-    body_html: str | None = None
-    """The HTML body."""
-    bcc_addresses: list[str] | None = None
-    """Addresses that got a blind copy. Known for outbound messages only."""
-    in_reply_to: str | None = None
-    """RFC 5322 Message-ID of the message that this one answers."""
-    references: list[str] | None = None
-    """RFC 5322 Message-IDs of the conversation so far, oldest first."""
-    attachment_metadata: list[AttachmentMetadata] | None = None
-    """What is attached. `messages.get_attachment` fetches a link to the content."""
-    ses_message_id: str | None = None
-    """Id that the mail transport gave the message."""
-    updated_at: datetime | None = None
-    """When the message last changed."""
-    reply_all_recipients: ReplyAllRecipients | None = None
-    """Whom `messages.reply_all` would write to."""
-
-
-class MessageDirection(OpenEnum):
-    """Which way a message went: `inbound` to the mailbox, `outbound` from it."""
-
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-
-
-class MessagePage(InkboxModel):
-    """A page of messages, newest first."""
-
-    items: list[Message]
-    """The messages."""
-    next_cursor: str | None = None
-    """Opaque mark to pass for the next page. null on the last page."""
-    has_more: bool
-    """Whether there is a next page."""
-
-
-class MessageRecipients(RequestModel):
-    """Whom a message is sent to."""
-
-    to: Annotated[list[str], Field(min_length=1)]
-    """Addresses for the To field, at least one."""
-    cc: list[str] | None = None
-    """Addresses for the Cc field."""
-    bcc: list[str] | None = None
-    """Addresses that get a blind copy."""
-
-
-class MessageStatus(OpenEnum):
-    """
-    How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or `bounced` (refused by the recipient's server, or complained about) or `failed` (given up). Inbound: `received`. `deleted` messages are not returned.
-    """
-
-    QUEUED = "queued"
-    SENT = "sent"
-    DELIVERED = "delivered"
-    BOUNCED = "bounced"
-    FAILED = "failed"
-    RECEIVED = "received"
-    DELETED = "deleted"
+    filename: str | None = None
+    """Name of the file."""
+    content_type: str | None = None
+    """MIME type."""
+    size: int | None = None
+    """Size of the content in bytes."""
 
 
 class ReplyAllRecipients(InkboxModel):
@@ -257,19 +178,50 @@ class ReplyAllRecipients(InkboxModel):
     _null_defaults = null_defaults("to", "cc")
 
 
-class ReplyAllRequest(RequestModel):
-    """An answer to everybody who took part in a message."""
+class MessagePage(InkboxModel):
+    """A page of messages, newest first."""
 
-    subject: Annotated[str | None, Field(max_length=998)] = None
-    """The subject. Left out: `Re:` and the original subject."""
-    body_text: str | None = None
-    """The plain-text body."""
-    body_html: str | None = None
-    """The HTML body."""
-    attachments: list[MailAttachment] | None = None
-    """Files to send along, 25 MB in all."""
-    reply_to: EmailStr | None = None
-    """Address that answers should go to."""
+    items: list[Message]
+    """The messages."""
+    next_cursor: str | None = None
+    """Opaque mark to pass for the next page. null on the last page."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class MailAttachment(RequestModel):
+    """A file to send with a message."""
+
+    filename: Annotated[str, Field(max_length=255, min_length=1)]
+    """Name of the file, at most 255 characters. Names ending in .exe, .bat and .scr are refused."""
+    content_type: Annotated[str, Field(min_length=1)]
+    """MIME type."""
+    content_base64: str
+    """The content in standard base64."""
+    content_id: str | None = None
+    """Makes the file an inline image: the HTML body shows it as `cid:<content_id>`. Needs an `image/*` type and an HTML body, and must be unique in the message. Not allowed when forwarding."""
+
+
+class MessageRecipients(RequestModel):
+    """Whom a message is sent to."""
+
+    to: Annotated[list[str], Field(min_length=1)]
+    """Addresses for the To field, at least one."""
+    cc: list[str] | None = None
+    """Addresses for the Cc field."""
+    bcc: list[str] | None = None
+    """Addresses that get a blind copy."""
+
+
+class ForwardRecipients(RequestModel):
+    """Whom a message is forwarded to. At least one address in all."""
+
+    to: list[str] | None = None
+    """Addresses for the To field."""
+    cc: list[str] | None = None
+    """Addresses for the Cc field."""
+    bcc: list[str] | None = None
+    """Addresses that get a blind copy."""
 
 
 class SendMessageRequest(RequestModel):
@@ -289,6 +241,64 @@ class SendMessageRequest(RequestModel):
     """Files to send along, 25 MB in all."""
     track_opens: bool | None = None
     """Whether to count how often the message is opened. Needs `body_html`."""
+
+
+class ReplyAllRequest(RequestModel):
+    """An answer to everybody who took part in a message."""
+
+    subject: Annotated[str | None, Field(max_length=998)] = None
+    """The subject. Left out: `Re:` and the original subject."""
+    body_text: str | None = None
+    """The plain-text body."""
+    body_html: str | None = None
+    """The HTML body."""
+    attachments: list[MailAttachment] | None = None
+    """Files to send along, 25 MB in all."""
+    reply_to: EmailStr | None = None
+    """Address that answers should go to."""
+
+
+class ForwardMessageRequest(RequestModel):
+    """How and to whom a message is forwarded."""
+
+    recipients: ForwardRecipients
+    """Whom the message is forwarded to."""
+    mode: ForwardMode = ForwardMode.INLINE
+    """Quote the original in the body, or attach it whole."""
+    subject: Annotated[str | None, Field(max_length=998)] = None
+    """The subject. Left out: `Fwd:` and the original subject."""
+    body_text: str | None = None
+    """A plain-text note above the original."""
+    body_html: str | None = None
+    """An HTML note above the original."""
+    additional_attachments: list[MailAttachment] | None = None
+    """Further files to send along, 25 MB in all with those of the original."""
+    include_original_attachments: bool = True
+    """Whether an inline forward attaches the original's attachments. Ignored for wrapped forwards."""
+    reply_to: EmailStr | None = None
+    """Address that answers should go to."""
+    track_opens: bool | None = None
+    """Whether to count how often the message is opened. Needs an HTML body, own or quoted."""
+
+
+class UpdateMessageFlagsRequest(RequestModel):
+    """The flags of a message to change. What is left out stays as it is."""
+
+    is_read: bool | None = None
+    """Whether the message counts as read."""
+    is_starred: bool | None = None
+    """Whether the message is starred."""
+
+
+class AttachmentLink(ItemAccess):
+    """A temporary link to the content of an attachment."""
+
+    url: str
+    """Where the content can be downloaded without an API key."""
+    filename: str | None = None
+    """Name of the file."""
+    expires_in: int | None = None
+    """Seconds for which the link works."""
 
 
 class Thread(InkboxModel):
@@ -321,17 +331,6 @@ class ThreadDetail(Thread):
     _null_defaults = null_defaults("messages")
 
 
-class ThreadFolder(OpenEnum):
-    """
-    Where a thread is filed: `inbox`, `spam`, `archive`, or `blocked`, which only the server assigns, to mail that contact rules keep out.
-    """
-
-    INBOX = "inbox"
-    SPAM = "spam"
-    BLOCKED = "blocked"
-    ARCHIVE = "archive"
-
-
 class ThreadPage(InkboxModel):
     """A page of threads, the one with the newest message first."""
 
@@ -343,30 +342,100 @@ class ThreadPage(InkboxModel):
     """Whether there is a next page."""
 
 
-class UpdateMailboxRequest(RequestModel):
-    """The settings of a mailbox to change. What is left out stays as it is."""
-
-    filter_mode: common.FilterMode | None = None
-    """How contact rules are read, in both directions. Admin keys only."""
-    signature_html: Annotated[str | None, Field(max_length=16384)] = None
-    """Signature for the HTML body of outgoing mail, at most 16,384 characters; None clears it. The server sanitises it, and derives `signature_text` from it when there is none."""
-    signature_text: Annotated[str | None, Field(max_length=16384)] = None
-    """Signature for the plain-text body, at most 16,384 characters; None clears it."""
-    signature_enabled: bool | None = None
-    """Whether the signature is added to outgoing mail. Switching it on needs a paid plan."""
-
-
-class UpdateMessageFlagsRequest(RequestModel):
-    """The flags of a message to change. What is left out stays as it is."""
-
-    is_read: bool | None = None
-    """Whether the message counts as read."""
-    is_starred: bool | None = None
-    """Whether the message is starred."""
-
-
 class UpdateThreadRequest(RequestModel):
     """What to change about a thread. What is left out stays as it is."""
 
     folder: ThreadFolder | None = None
     """The folder to file the thread under: `inbox`, `spam` or `archive`. `blocked` is refused."""
+
+
+class MailRuleAction(OpenEnum):
+    """What a rule does with the mail it matches: `allow` lets it through, `block` keeps it out."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+
+
+class MailRuleMatchType(OpenEnum):
+    """
+    What a rule compares: `exact_email` the whole address, `domain` the part after the @ (without its subdomains). A rule for the address comes before one for its domain.
+    """
+
+    EXACT_EMAIL = "exact_email"
+    DOMAIN = "domain"
+
+
+class MailContactRule(InkboxModel):
+    """A contact rule of a mailbox."""
+
+    id: UUID
+    """Id of the rule."""
+    mailbox_id: UUID | None = None
+    """Id of the mailbox. Today's servers may leave it out of the list of all rules."""
+    agent_identity_id: UUID | None = None
+    """Id of the identity that owns the mailbox. Older servers leave it out."""
+    action: MailRuleAction
+    """What the rule does with the mail it matches."""
+    match_type: MailRuleMatchType
+    """What the rule compares."""
+    match_target: str
+    """The address or bare domain that is matched, in lower case."""
+    status: common.ContactRuleStatus = common.ContactRuleStatus.ACTIVE
+    """Whether the rule takes effect."""
+    direction: common.ContactRuleDirection = common.ContactRuleDirection.BOTH
+    """Which mail the rule covers. Older servers know inbound mail only and leave it out."""
+    created_at: datetime
+    """When the rule was created."""
+    updated_at: datetime
+    """When the rule last changed."""
+
+    _null_defaults = null_defaults("status", "direction")
+
+
+class CreateMailContactRuleRequest(RequestModel):
+    """A contact rule to create."""
+
+    action: MailRuleAction
+    """What the rule does with the mail it matches."""
+    match_type: MailRuleMatchType
+    """What the rule compares."""
+    match_target: Annotated[str, Field(min_length=1)]
+    """The address or bare domain to match."""
+    direction: common.ContactRuleDirection | None = None
+    """Which mail the rule covers. Left out, both. Not known to older servers."""
+
+
+class UpdateMailContactRuleRequest(RequestModel):
+    """What to change about a contact rule. What is left out stays as it is."""
+
+    action: MailRuleAction | None = None
+    """What the rule does with the mail it matches."""
+    status: common.ContactRuleStatus | None = None
+    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it."""
+    direction: common.ContactRuleDirection | None = None
+    """Which mail the rule covers from now on. Not known to older servers."""
+    apply_to: common.ContactRuleDirection | None = None
+    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to older servers."""
+
+
+class MessageDetail(Message):
+    """A message with its body and headers."""
+
+    body_text: str | None = None
+    """The plain-text body."""
+    body_html: str | None = None
+    """The HTML body."""
+    bcc_addresses: list[str] | None = None
+    """Addresses that got a blind copy. Known for outbound messages only."""
+    in_reply_to: str | None = None
+    """RFC 5322 Message-ID of the message that this one answers."""
+    references: list[str] | None = None
+    """RFC 5322 Message-IDs of the conversation so far, oldest first."""
+    attachment_metadata: list[AttachmentMetadata] | None = None
+    """What is attached. `messages.get_attachment` fetches a link to the content."""
+    ses_message_id: str | None = None
+    """Id that the mail transport gave the message."""
+    updated_at: datetime | None = None
+    """When the message last changed."""
+    reply_all_recipients: ReplyAllRecipients | None = None
+    """Whom `messages.reply_all` would write to."""

@@ -15,39 +15,21 @@ from pydantic import Field
 from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 
 
-class AccessGrantRequest(RequestModel):
-    """Who gets access."""
+class VaultSecretType(OpenEnum):
+    """What a secret holds. Fixed at creation."""
 
-    identity_id: UUID
-    """Id of the agent identity."""
-
-
-class AccessRule(InkboxModel):
-    """One identity's access to one secret."""
-
-    id: UUID
-    """Id of the rule."""
-    vault_secret_id: UUID
-    """Id of the secret."""
-    identity_id: UUID
-    """Id of the agent identity."""
-    created_at: datetime
-    """When access was given."""
+    LOGIN = "login"
+    API_KEY = "api_key"
+    KEY_PAIR = "key_pair"
+    SSH_KEY = "ssh_key"
+    OTHER = "other"
 
 
-class PrimaryKeyReplaceRequest(RequestModel):
-    """A new vault key, with the proof that its maker holds the vault. Exactly one of the two proofs is given."""
+class VaultKeyType(OpenEnum):
+    """`primary` is the vault key, `recovery` a recovery code."""
 
-    id: UUID
-    """Id of the new key. The wrap is bound to it."""
-    wrapped_org_encryption_key: Annotated[str, Field(min_length=1)]
-    """The organization key, sealed under the new master key, in base64."""
-    auth_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Verifier of the new key."""
-    current_auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    """Verifier of the present vault key, as proof."""
-    recovery_auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    """Verifier of a recovery code, as proof. The code is used up."""
+    PRIMARY = "primary"
+    RECOVERY = "recovery"
 
 
 class VaultInfo(InkboxModel):
@@ -67,6 +49,19 @@ class VaultInfo(InkboxModel):
     """Number of secrets."""
     recovery_key_count: int
     """Number of recovery codes that still work."""
+
+
+class VaultKeyMaterialRequest(RequestModel):
+    """What the server stores of a vault key or recovery code."""
+
+    id: UUID
+    """Id of the key. The wrap is bound to it."""
+    wrapped_org_encryption_key: Annotated[str, Field(min_length=1)]
+    """The organization key, sealed under the master key, in base64."""
+    auth_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Verifier of the key, 64 lower-case hexadecimal digits."""
+    key_type: VaultKeyType
+    """What kind of key it is."""
 
 
 class VaultInitializeRequest(RequestModel):
@@ -89,6 +84,17 @@ class VaultInitializeResponse(InkboxModel):
     """Number of recovery codes."""
 
 
+class WrappedVaultKey(InkboxModel):
+    """One active key with its wrap of the organization key."""
+
+    id: UUID
+    """Id of the key."""
+    auth_hash: str
+    """Verifier of the key."""
+    wrapped_org_encryption_key: str
+    """The organization key, sealed under the key's master key, in base64."""
+
+
 class VaultKey(InkboxModel):
     """An active vault key or recovery code, without anything secret."""
 
@@ -104,24 +110,65 @@ class VaultKey(InkboxModel):
     """When it last changed."""
 
 
-class VaultKeyMaterialRequest(RequestModel):
-    """What the server stores of a vault key or recovery code."""
+class PrimaryKeyReplaceRequest(RequestModel):
+    """A new vault key, with the proof that its maker holds the vault. Exactly one of the two proofs is given."""
 
     id: UUID
-    """Id of the key. The wrap is bound to it."""
+    """Id of the new key. The wrap is bound to it."""
     wrapped_org_encryption_key: Annotated[str, Field(min_length=1)]
-    """The organization key, sealed under the master key, in base64."""
+    """The organization key, sealed under the new master key, in base64."""
     auth_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Verifier of the key, 64 lower-case hexadecimal digits."""
-    key_type: VaultKeyType
-    """What kind of key it is."""
+    """Verifier of the new key."""
+    current_auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    """Verifier of the present vault key, as proof."""
+    recovery_auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    """Verifier of a recovery code, as proof. The code is used up."""
 
 
-class VaultKeyType(OpenEnum):
-    """`primary` is the vault key, `recovery` a recovery code."""
+class VaultSecretCreateRequest(RequestModel):
+    """A sealed secret to store."""
 
-    PRIMARY = "primary"
-    RECOVERY = "recovery"
+    id: UUID | None = None
+    """Id of the secret, made by the client because the payload is sealed for it. Servers make one up when it is left out."""
+    name: Annotated[str, Field(max_length=255, min_length=1)]
+    """Name of the secret, 1 to 255 characters."""
+    secret_type: VaultSecretType
+    """What it holds."""
+    encrypted_payload: Annotated[str, Field(min_length=1)]
+    """The sealed payload, in base64."""
+    description: str | None = None
+    """What it is for."""
+
+
+class VaultSecretUpdateRequest(RequestModel):
+    """Changes to a secret. What is left out stays as it is."""
+
+    name: Annotated[str | None, Field(max_length=255, min_length=1)] = None
+    """New name, 1 to 255 characters."""
+    description: str | None = None
+    """New description; null clears it."""
+    encrypted_payload: Annotated[str | None, Field(min_length=1)] = None
+    """New payload, sealed for the same id, in base64."""
+
+
+class AccessRule(InkboxModel):
+    """One identity's access to one secret."""
+
+    id: UUID
+    """Id of the rule."""
+    vault_secret_id: UUID
+    """Id of the secret."""
+    identity_id: UUID
+    """Id of the agent identity."""
+    created_at: datetime
+    """When access was given."""
+
+
+class AccessGrantRequest(RequestModel):
+    """Who gets access."""
+
+    identity_id: UUID
+    """Id of the agent identity."""
 
 
 class VaultSecret(InkboxModel):
@@ -145,47 +192,11 @@ class VaultSecret(InkboxModel):
     _null_defaults = null_defaults("access")
 
 
-class VaultSecretCreateRequest(RequestModel):
-    """A sealed secret to store."""
-
-    id: UUID | None = None
-    """Id of the secret, made by the client because the payload is sealed for it. Servers make one up when it is left out."""
-    name: Annotated[str, Field(max_length=255, min_length=1)]
-    """Name of the secret, 1 to 255 characters."""
-    secret_type: VaultSecretType
-    """What it holds."""
-    encrypted_payload: Annotated[str, Field(min_length=1)]
-    """The sealed payload, in base64."""
-    description: str | None = None
-    """What it is for."""
-
-
 class VaultSecretDetail(VaultSecret):
     """A secret with its sealed payload."""
 
     encrypted_payload: str
     """The payload, sealed under the organization key for this secret's id, in base64."""
-
-
-class VaultSecretType(OpenEnum):
-    """What a secret holds. Fixed at creation."""
-
-    LOGIN = "login"
-    API_KEY = "api_key"
-    KEY_PAIR = "key_pair"
-    SSH_KEY = "ssh_key"
-    OTHER = "other"
-
-
-class VaultSecretUpdateRequest(RequestModel):
-    """Changes to a secret. What is left out stays as it is."""
-
-    name: Annotated[str | None, Field(max_length=255, min_length=1)] = None
-    """New name, 1 to 255 characters."""
-    description: str | None = None
-    """New description; null clears it."""
-    encrypted_payload: Annotated[str | None, Field(min_length=1)] = None
-    """New payload, sealed for the same id, in base64."""
 
 
 class VaultUnlockResponse(InkboxModel):
@@ -199,14 +210,3 @@ class VaultUnlockResponse(InkboxModel):
     """The secrets with their sealed payloads."""
 
     _null_defaults = null_defaults("encrypted_secrets")
-
-
-class WrappedVaultKey(InkboxModel):
-    """One active key with its wrap of the organization key."""
-
-    id: UUID
-    """Id of the key."""
-    auth_hash: str
-    """Verifier of the key."""
-    wrapped_org_encryption_key: str
-    """The organization key, sealed under the key's master key, in base64."""

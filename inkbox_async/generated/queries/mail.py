@@ -7,6 +7,7 @@ generator, then run `make generate`.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -20,13 +21,6 @@ class MailboxesSearchQuery(RequestModel):
     """Words to look for."""
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     """Largest number of messages to return, 1 to 100."""
-
-
-class MessagesGetAttachmentQuery(RequestModel):
-    """Query parameters of `messages.get_attachment`."""
-
-    redirect: bool = False
-    """Whether the server answers with a redirect to the content instead of a JSON object."""
 
 
 class MessagesListQuery(RequestModel):
@@ -46,6 +40,13 @@ class MessagesListQuery(RequestModel):
     """IANA time zone in which dates without an offset are read. The server's default is UTC."""
 
 
+class MessagesGetAttachmentQuery(RequestModel):
+    """Query parameters of `messages.get_attachment`."""
+
+    redirect: bool = False
+    """Whether the server answers with a redirect to the content instead of a JSON object."""
+
+
 class ThreadsListQuery(RequestModel):
     """Query parameters of `threads.list`."""
 
@@ -55,3 +56,35 @@ class ThreadsListQuery(RequestModel):
     """Number of rows fetched with each request, 1 to 100."""
     cursor: str | None = None
     """The `next_cursor` of the page before. Left out for the first page."""
+
+
+class MailContactRulesListQuery(RequestModel):
+    """Query parameters of `mail_contact_rules.list`."""
+
+    action: Literal["allow", "block"] | None = None
+    """Only rules with this action."""
+    match_type: Literal["exact_email", "domain"] | None = None
+    """Only rules that match this way."""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    """Largest number of rows to return, 1 to 200. The server's default is 50."""
+    offset: Annotated[int, Field(ge=0)] = 0
+    """Number of rows to skip, from the newest. 0 or more."""
+    direction: Literal["inbound", "outbound", "both"] | None = None
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+
+
+class MailContactRulesListAllQuery(RequestModel):
+    """Query parameters of `mail_contact_rules.list_all`."""
+
+    mailbox_id: UUID | None = None
+    """Only rules of this mailbox."""
+    action: Literal["allow", "block"] | None = None
+    """Only rules with this action."""
+    match_type: Literal["exact_email", "domain"] | None = None
+    """Only rules that match this way."""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    """Largest number of rows to return, 1 to 200. The server's default is 50."""
+    offset: Annotated[int, Field(ge=0)] = 0
+    """Number of rows to skip, from the newest. 0 or more."""
+    direction: Literal["inbound", "outbound", "both"] | None = None
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""

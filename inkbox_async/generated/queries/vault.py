@@ -13,6 +13,13 @@ from pydantic import Field
 from inkbox_async.modeling import RequestModel
 
 
+class VaultUnlockQuery(RequestModel):
+    """Query parameters of `vault.unlock`."""
+
+    auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    """Verifier of the vault key or recovery code, 64 lower-case hexadecimal digits. Without it the answer lists the wraps of all active keys."""
+
+
 class VaultListKeysQuery(RequestModel):
     """Query parameters of `vault.list_keys`."""
 
@@ -25,10 +32,3 @@ class VaultListSecretsQuery(RequestModel):
 
     secret_type: Literal["login", "api_key", "key_pair", "ssh_key", "other"] | None = None
     """Only secrets of this type. All types if not given."""
-
-
-class VaultUnlockQuery(RequestModel):
-    """Query parameters of `vault.unlock`."""
-
-    auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    """Verifier of the vault key or recovery code, 64 lower-case hexadecimal digits. Without it the answer lists the wraps of all active keys."""

@@ -15,12 +15,15 @@ from inkbox_async.paging import AsyncPages
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.transport import Idempotency
 
-from ..models.common import FilterMode
+from ..models.common import ContactRuleDirection, ContactRuleStatus, FilterMode
 from ..models.mail import (
     AttachmentLink,
     ForwardMode,
     MailAttachment,
     Mailbox,
+    MailContactRule,
+    MailRuleAction,
+    MailRuleMatchType,
     Message,
     MessageDetail,
     MessageDirection,
@@ -759,4 +762,268 @@ class ThreadsResource(Resource):
             "DELETE",
             f"/api/v1/mail/mailboxes/{segment(email_address)}/threads/{segment(thread_id)}",
             None,
+        )
+
+
+class MailContactRulesResource(Resource):
+    """Contact rules of a mailbox: whose mail is let through and whose is kept out. How they are read
+    depends on the mailbox's filter mode. Today's servers keep the rules with the identity and may
+    retire these paths.
+    """
+
+    async def list(
+        self,
+        email_address: str,
+        *,
+        action: MailRuleAction | str | None = None,
+        match_type: MailRuleMatchType | str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        direction: ContactRuleDirection | str | Unset = UNSET,
+    ) -> builtins.list[MailContactRule]:
+        """List the contact rules of a mailbox, newest first.
+
+        Active and paused ones. Filters are combined. One page at a time, by `limit` and `offset`.
+
+        Args:
+            email_address: Full address of the mailbox.
+            action: Only rules with this action.
+            match_type: Only rules that match this way.
+            limit: Largest number of rows to return, 1 to 200. The server's default is 50.
+            offset: Number of rows to skip, from the newest. 0 or more.
+            direction: Only rules that cover this direction. `inbound` and `outbound` include rules for
+                `both`; `both` is exact. Ignored by servers that do not know rule directions.
+
+        Returns:
+            The rules.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key or a claimed agent key.
+
+        Source: `GET /api/v1/mail/mailboxes/{email_address}/contact-rules`.
+        """
+        return await self._transport.request(
+            "GET",
+            f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules",
+            builtins.list[MailContactRule],
+            query={
+                "action": action,
+                "match_type": match_type,
+                "limit": limit,
+                "offset": offset,
+                "direction": direction,
+            },
+        )
+
+    async def create(
+        self,
+        email_address: str,
+        *,
+        action: MailRuleAction | str,
+        match_type: MailRuleMatchType | str,
+        match_target: str,
+        direction: ContactRuleDirection | str | Unset = UNSET,
+    ) -> MailContactRule:
+        """Create a contact rule for a mailbox.
+
+        The rule is active at once; to stage it, pause it afterwards. A second rule for the same target
+        is refused with 409, even while the first one is paused. Today's servers let admin keys only
+        create rules.
+
+        Args:
+            email_address: Full address of the mailbox.
+            action: What the rule does with the mail it matches.
+            match_type: What the rule compares.
+            match_target: The address or bare domain to match.
+            direction: Which mail the rule covers. Left out, both. Not known to older servers.
+
+        Returns:
+            The new rule.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
+            DuplicateContactRuleError: 409, a rule for the same match target exists already.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key or a claimed agent key.
+
+        Source: `POST /api/v1/mail/mailboxes/{email_address}/contact-rules`.
+        """
+        _body: dict[str, object] = {}
+        _body["action"] = action
+        _body["match_type"] = match_type
+        _body["match_target"] = match_target
+        if not isinstance(direction, Unset):
+            _body["direction"] = direction
+        return await self._transport.request(
+            "POST",
+            f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules",
+            MailContactRule,
+            body=_body,
+        )
+
+    async def get(self, email_address: str, rule_id: UUID | str) -> MailContactRule:
+        """Get one contact rule of a mailbox.
+
+        Args:
+            email_address: Full address of the mailbox.
+            rule_id: Id of the rule.
+
+        Returns:
+            The rule.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
+                limit or quota is used up.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key or a claimed agent key.
+
+        Source: `GET /api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}`.
+        """
+        return await self._transport.request(
+            "GET",
+            f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules/{segment(rule_id)}",
+            MailContactRule,
+        )
+
+    async def update(
+        self,
+        email_address: str,
+        rule_id: UUID | str,
+        *,
+        action: MailRuleAction | str | Unset = UNSET,
+        status: ContactRuleStatus | str | Unset = UNSET,
+        direction: ContactRuleDirection | str | Unset = UNSET,
+        apply_to: ContactRuleDirection | str | Unset = UNSET,
+    ) -> MailContactRule:
+        """Change the action, status or direction of a contact rule.
+
+        What a rule matches cannot be changed. A paused rule takes no effect but keeps its target.
+
+        Args:
+            email_address: Full address of the mailbox.
+            rule_id: Id of the rule.
+            action: What the rule does with the mail it matches.
+            status: Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may
+                refuse it.
+            direction: Which mail the rule covers from now on. Not known to older servers.
+            apply_to: The one side, `inbound` or `outbound`, that the new `action` is for; the other
+                side keeps the old one, and the rule may be split in two. Only with `action`, not with
+                `direction`. Not known to older servers.
+
+        Returns:
+            The rule after the change.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
+            DuplicateContactRuleError: 409, a rule for the same match target exists already.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key.
+
+        Source: `PATCH /api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}`.
+        """
+        _body: dict[str, object] = {}
+        if not isinstance(action, Unset):
+            _body["action"] = action
+        if not isinstance(status, Unset):
+            _body["status"] = status
+        if not isinstance(direction, Unset):
+            _body["direction"] = direction
+        if not isinstance(apply_to, Unset):
+            _body["apply_to"] = apply_to
+        return await self._transport.request(
+            "PATCH",
+            f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules/{segment(rule_id)}",
+            MailContactRule,
+            body=_body,
+        )
+
+    async def delete(self, email_address: str, rule_id: UUID | str) -> None:
+        """Delete a contact rule.
+
+        Its target is free for another rule.
+
+        Args:
+            email_address: Full address of the mailbox.
+            rule_id: Id of the rule.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
+                limit or quota is used up.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key.
+
+        Source: `DELETE /api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}`.
+        """
+        await self._transport.request(
+            "DELETE",
+            f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules/{segment(rule_id)}",
+            None,
+        )
+
+    async def list_all(
+        self,
+        *,
+        mailbox_id: UUID | str | None = None,
+        action: MailRuleAction | str | None = None,
+        match_type: MailRuleMatchType | str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        direction: ContactRuleDirection | str | Unset = UNSET,
+    ) -> builtins.list[MailContactRule]:
+        """List the contact rules of every mailbox in the organization, newest first.
+
+        Active and paused ones. Filters are combined. One page at a time, by `limit` and `offset`.
+
+        Args:
+            mailbox_id: Only rules of this mailbox.
+            action: Only rules with this action.
+            match_type: Only rules that match this way.
+            limit: Largest number of rows to return, 1 to 200. The server's default is 50.
+            offset: Number of rows to skip, from the newest. 0 or more.
+            direction: Only rules that cover this direction. `inbound` and `outbound` include rules for
+                `both`; `both` is exact. Ignored by servers that do not know rule directions.
+
+        Returns:
+            The rules.
+
+        Raises:
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
+                not do this; 422, a value is missing, malformed, out of range or not allowed here; 429,
+                a rate limit or quota is used up.
+            InkboxConnectionError: the server could not be reached or did not answer in time.
+
+        May be called with an admin key.
+
+        Source: `GET /api/v1/mail/contact-rules`.
+        """
+        return await self._transport.request(
+            "GET",
+            "/api/v1/mail/contact-rules",
+            builtins.list[MailContactRule],
+            query={
+                "mailbox_id": mailbox_id,
+                "action": action,
+                "match_type": match_type,
+                "limit": limit,
+                "offset": offset,
+                "direction": direction,
+            },
         )

@@ -1,0 +1,90 @@
+"""Every resource of the API on one transport, each made when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..generated.resources.identities import ApiKeysResource, DomainsResource, WhoamiResource
+    from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
+    from ..transport import Transport
+    from .identities import IdentitiesResource
+    from .messages import MessagesResource
+    from .signing_keys import SigningKeysResource
+    from .threads import ThreadsResource
+
+
+class Resources:
+    """The resources that a client and its identities share.
+
+    Args:
+        transport: Sends every request.
+    """
+
+    # Modules are imported where they are needed: the models of an area cost nothing until it is used.
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @cached_property
+    def identities(self) -> IdentitiesResource:
+        """Agent identities as plain data; `create_identity` and `get_identity` give them as objects."""
+        from .identities import IdentitiesResource
+
+        return IdentitiesResource(self._transport)
+
+    @cached_property
+    def api_keys(self) -> ApiKeysResource:
+        """API keys of identities."""
+        from ..generated.resources.identities import ApiKeysResource
+
+        return ApiKeysResource(self._transport)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeysResource:
+        """The secrets that webhooks and call WebSockets are signed with."""
+        from .signing_keys import SigningKeysResource
+
+        return SigningKeysResource(self._transport)
+
+    @cached_property
+    def domains(self) -> DomainsResource:
+        """The organization's sending domains."""
+        from ..generated.resources.identities import DomainsResource
+
+        return DomainsResource(self._transport)
+
+    @cached_property
+    def mailboxes(self) -> MailboxesResource:
+        """Mailboxes: settings and search."""
+        from ..generated.resources.mail import MailboxesResource
+
+        return MailboxesResource(self._transport)
+
+    @cached_property
+    def messages(self) -> MessagesResource:
+        """Mail messages: list, read, send, answer, forward, flag, delete."""
+        from .messages import MessagesResource
+
+        return MessagesResource(self._transport)
+
+    @cached_property
+    def threads(self) -> ThreadsResource:
+        """Mail threads and their folders."""
+        from .threads import ThreadsResource
+
+        return ThreadsResource(self._transport)
+
+    @cached_property
+    def mail_contact_rules(self) -> MailContactRulesResource:
+        """Who may write to a mailbox."""
+        from ..generated.resources.mail import MailContactRulesResource
+
+        return MailContactRulesResource(self._transport)
+
+    @cached_property
+    def _whoami(self) -> WhoamiResource:
+        from ..generated.resources.identities import WhoamiResource
+
+        return WhoamiResource(self._transport)
