@@ -32,6 +32,23 @@ if TYPE_CHECKING:
     from .observe import ResponseNotice as ResponseNotice
     from .paging import AsyncPages as AsyncPages
     from .paging import Page as Page
+    from .vault import APIKeyPayload as APIKeyPayload
+    from .vault import Credentials as Credentials
+    from .vault import DecryptedVaultSecret as DecryptedVaultSecret
+    from .vault import KeyPairPayload as KeyPairPayload
+    from .vault import LoginPayload as LoginPayload
+    from .vault import OtherPayload as OtherPayload
+    from .vault import SSHKeyPayload as SSHKeyPayload
+    from .vault import TOTPAlgorithm as TOTPAlgorithm
+    from .vault import TOTPCode as TOTPCode
+    from .vault import TOTPConfig as TOTPConfig
+    from .vault import VaultInitializeResult as VaultInitializeResult
+    from .vault import VaultKeyMaterial as VaultKeyMaterial
+    from .vault import generate_org_encryption_key as generate_org_encryption_key
+    from .vault import generate_recovery_code as generate_recovery_code
+    from .vault import generate_totp as generate_totp
+    from .vault import generate_vault_key_material as generate_vault_key_material
+    from .vault import parse_totp_uri as parse_totp_uri
 
 _HOMES = {
     "client": ("AsyncInkbox",),
@@ -80,6 +97,25 @@ _HOMES = {
         "ResponseObserver",
     ),
     "paging": ("AsyncPages", "Page"),
+    "vault": (
+        "APIKeyPayload",
+        "Credentials",
+        "DecryptedVaultSecret",
+        "KeyPairPayload",
+        "LoginPayload",
+        "OtherPayload",
+        "SSHKeyPayload",
+        "TOTPAlgorithm",
+        "TOTPCode",
+        "TOTPConfig",
+        "VaultInitializeResult",
+        "VaultKeyMaterial",
+        "generate_org_encryption_key",
+        "generate_recovery_code",
+        "generate_totp",
+        "generate_vault_key_material",
+        "parse_totp_uri",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

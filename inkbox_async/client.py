@@ -89,6 +89,12 @@ class AsyncInkbox(Signup, Resources):
         return f"<AsyncInkbox {self._settings.base_url}>"
 
     async def __aenter__(self) -> Self:
+        if self._settings.vault_key is not None:
+            try:
+                await self.vault.unlock(self._settings.vault_key)
+            except BaseException:
+                await self.aclose()
+                raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -246,6 +252,7 @@ class AsyncInkbox(Signup, Resources):
             scope = object.__new__(AsyncInkbox)
             scope._settings = self._settings
             Resources.__init__(scope, transport)
+            scope.vault = self.vault.on(transport)
             return await callback(scope)
 
         return await collect_notices(self._transport, work)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..generated.resources.identities import ApiKeysResource, DomainsResource, WhoamiResource
     from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
     from ..transport import Transport
+    from ..vault.resource import VaultResource
     from .identities import IdentitiesResource
     from .messages import MessagesResource
     from .signing_keys import SigningKeysResource
@@ -82,6 +83,13 @@ class Resources:
         from ..generated.resources.mail import MailContactRulesResource
 
         return MailContactRulesResource(self._transport)
+
+    @cached_property
+    def vault(self) -> VaultResource:
+        """The organization's encrypted vault: secrets, keys and access."""
+        from ..vault.resource import VaultResource
+
+        return VaultResource(self._transport)
 
     @cached_property
     def _whoami(self) -> WhoamiResource:

@@ -6,51 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from inkbox_async.errors import InkboxVaultKeyError as InkboxVaultKeyError
-    from inkbox_async.generated.models.vault import AccessRule as AccessRule
-    from inkbox_async.generated.models.vault import VaultInfo as VaultInfo
-    from inkbox_async.generated.models.vault import VaultKey as VaultKey
-    from inkbox_async.generated.models.vault import VaultKeyType as VaultKeyType
-    from inkbox_async.generated.models.vault import VaultSecret as VaultSecret
-    from inkbox_async.generated.models.vault import VaultSecretDetail as VaultSecretDetail
-    from inkbox_async.generated.models.vault import VaultSecretType as VaultSecretType
-    from inkbox_async.vault.credentials import Credentials as Credentials
-    from inkbox_async.vault.crypto import generate_org_encryption_key as generate_org_encryption_key
-    from inkbox_async.vault.decrypted import DecryptedVaultSecret as DecryptedVaultSecret
-    from inkbox_async.vault.decrypted import UnreadableSecret as UnreadableSecret
-    from inkbox_async.vault.exceptions import SecretNotFoundError as SecretNotFoundError
-    from inkbox_async.vault.exceptions import SecretTypeError as SecretTypeError
-    from inkbox_async.vault.exceptions import SecretUnreadableError as SecretUnreadableError
-    from inkbox_async.vault.exceptions import TOTPNotConfiguredError as TOTPNotConfiguredError
-    from inkbox_async.vault.exceptions import VaultDecryptionError as VaultDecryptionError
-    from inkbox_async.vault.exceptions import VaultKeyMismatchError as VaultKeyMismatchError
-    from inkbox_async.vault.exceptions import VaultLockedError as VaultLockedError
-    from inkbox_async.vault.exceptions import VaultNotInitializedError as VaultNotInitializedError
-    from inkbox_async.vault.exceptions import VaultOrganizationError as VaultOrganizationError
-    from inkbox_async.vault.keys import VaultInitializeResult as VaultInitializeResult
-    from inkbox_async.vault.keys import VaultKeyMaterial as VaultKeyMaterial
-    from inkbox_async.vault.keys import generate_recovery_code as generate_recovery_code
-    from inkbox_async.vault.keys import generate_vault_key_material as generate_vault_key_material
-    from inkbox_async.vault.payloads import APIKeyPayload as APIKeyPayload
-    from inkbox_async.vault.payloads import KeyPairPayload as KeyPairPayload
-    from inkbox_async.vault.payloads import LoginPayload as LoginPayload
-    from inkbox_async.vault.payloads import OtherPayload as OtherPayload
-    from inkbox_async.vault.payloads import SecretPayload as SecretPayload
-    from inkbox_async.vault.payloads import SSHKeyPayload as SSHKeyPayload
-    from inkbox_async.vault.payloads import UnknownPayload as UnknownPayload
-    from inkbox_async.vault.resource import VaultResource as VaultResource
-    from inkbox_async.vault.totp import TOTPAlgorithm as TOTPAlgorithm
-    from inkbox_async.vault.totp import TOTPCode as TOTPCode
-    from inkbox_async.vault.totp import TOTPConfig as TOTPConfig
-    from inkbox_async.vault.totp import generate_totp as generate_totp
-    from inkbox_async.vault.totp import parse_totp_uri as parse_totp_uri
-    from inkbox_async.vault.unlocked import UnlockedVault as UnlockedVault
+    from ..errors import InkboxVaultKeyError as InkboxVaultKeyError
+    from ..generated.models.vault import AccessRule as AccessRule
+    from ..generated.models.vault import VaultInfo as VaultInfo
+    from ..generated.models.vault import VaultKey as VaultKey
+    from ..generated.models.vault import VaultKeyType as VaultKeyType
+    from ..generated.models.vault import VaultSecret as VaultSecret
+    from ..generated.models.vault import VaultSecretDetail as VaultSecretDetail
+    from ..generated.models.vault import VaultSecretType as VaultSecretType
+    from .credentials import Credentials as Credentials
+    from .crypto import generate_org_encryption_key as generate_org_encryption_key
+    from .decrypted import DecryptedVaultSecret as DecryptedVaultSecret
+    from .decrypted import UnreadableSecret as UnreadableSecret
+    from .exceptions import SecretNotFoundError as SecretNotFoundError
+    from .exceptions import SecretTypeError as SecretTypeError
+    from .exceptions import SecretUnreadableError as SecretUnreadableError
+    from .exceptions import TOTPNotConfiguredError as TOTPNotConfiguredError
+    from .exceptions import VaultDecryptionError as VaultDecryptionError
+    from .exceptions import VaultKeyMismatchError as VaultKeyMismatchError
+    from .exceptions import VaultLockedError as VaultLockedError
+    from .exceptions import VaultNotInitializedError as VaultNotInitializedError
+    from .exceptions import VaultOrganizationError as VaultOrganizationError
+    from .keys import VaultInitializeResult as VaultInitializeResult
+    from .keys import VaultKeyMaterial as VaultKeyMaterial
+    from .keys import generate_recovery_code as generate_recovery_code
+    from .keys import generate_vault_key_material as generate_vault_key_material
+    from .payloads import APIKeyPayload as APIKeyPayload
+    from .payloads import KeyPairPayload as KeyPairPayload
+    from .payloads import LoginPayload as LoginPayload
+    from .payloads import OtherPayload as OtherPayload
+    from .payloads import SecretPayload as SecretPayload
+    from .payloads import SSHKeyPayload as SSHKeyPayload
+    from .payloads import UnknownPayload as UnknownPayload
+    from .resource import VaultResource as VaultResource
+    from .totp import TOTPAlgorithm as TOTPAlgorithm
+    from .totp import TOTPCode as TOTPCode
+    from .totp import TOTPConfig as TOTPConfig
+    from .totp import generate_totp as generate_totp
+    from .totp import parse_totp_uri as parse_totp_uri
+    from .unlocked import UnlockedVault as UnlockedVault
 
 _HOMES: Final = {
     name: module
     for module, names in {
-        "inkbox_async.errors": ("InkboxVaultKeyError",),
-        "inkbox_async.generated.models.vault": (
+        "..errors": ("InkboxVaultKeyError",),
+        "..generated.models.vault": (
             "AccessRule",
             "VaultInfo",
             "VaultKey",
@@ -59,13 +59,13 @@ _HOMES: Final = {
             "VaultSecretDetail",
             "VaultSecretType",
         ),
-        "inkbox_async.vault.credentials": ("Credentials",),
-        "inkbox_async.vault.crypto": ("generate_org_encryption_key",),
-        "inkbox_async.vault.decrypted": (
+        ".credentials": ("Credentials",),
+        ".crypto": ("generate_org_encryption_key",),
+        ".decrypted": (
             "DecryptedVaultSecret",
             "UnreadableSecret",
         ),
-        "inkbox_async.vault.exceptions": (
+        ".exceptions": (
             "SecretNotFoundError",
             "SecretTypeError",
             "SecretUnreadableError",
@@ -76,13 +76,13 @@ _HOMES: Final = {
             "VaultNotInitializedError",
             "VaultOrganizationError",
         ),
-        "inkbox_async.vault.keys": (
+        ".keys": (
             "VaultInitializeResult",
             "VaultKeyMaterial",
             "generate_recovery_code",
             "generate_vault_key_material",
         ),
-        "inkbox_async.vault.payloads": (
+        ".payloads": (
             "APIKeyPayload",
             "KeyPairPayload",
             "LoginPayload",
@@ -91,15 +91,15 @@ _HOMES: Final = {
             "SecretPayload",
             "UnknownPayload",
         ),
-        "inkbox_async.vault.resource": ("VaultResource",),
-        "inkbox_async.vault.totp": (
+        ".resource": ("VaultResource",),
+        ".totp": (
             "TOTPAlgorithm",
             "TOTPCode",
             "TOTPConfig",
             "generate_totp",
             "parse_totp_uri",
         ),
-        "inkbox_async.vault.unlocked": ("UnlockedVault",),
+        ".unlocked": ("UnlockedVault",),
     }.items()
     for name in names
 }
@@ -111,7 +111,7 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(home, __name__), name)
     globals()[name] = value
     return value
 

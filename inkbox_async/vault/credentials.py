@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from typing import TypeVar
 from uuid import UUID
 
-from inkbox_async.vault.decrypted import DecryptedVaultSecret, UnreadableSecret, canonical_id, totp_code
-from inkbox_async.vault.exceptions import SecretNotFoundError, SecretTypeError
-from inkbox_async.vault.payloads import (
+from .decrypted import DecryptedVaultSecret, UnreadableSecret, canonical_id, totp_code
+from .exceptions import SecretNotFoundError, SecretTypeError
+from .payloads import (
     APIKeyPayload,
     KeyPairPayload,
     LoginPayload,
     SecretPayload,
     SSHKeyPayload,
 )
-from inkbox_async.vault.totp import TOTPCode
+from .totp import TOTPCode
 
 P = TypeVar("P", bound=SecretPayload)
 

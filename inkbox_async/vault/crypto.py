@@ -22,8 +22,8 @@ from argon2.low_level import ARGON2_VERSION, Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from inkbox_async.errors import InkboxVaultKeyError
-from inkbox_async.vault.exceptions import VaultDecryptionError, VaultOrganizationError
+from ..errors import InkboxVaultKeyError
+from .exceptions import VaultDecryptionError, VaultOrganizationError
 
 ARGON2_TIME_COST: Final = 3
 ARGON2_MEMORY_COST: Final = 65536

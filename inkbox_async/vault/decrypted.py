@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from inkbox_async.generated.models.vault import VaultSecret, VaultSecretDetail
-from inkbox_async.vault.crypto import VaultCipher
-from inkbox_async.vault.exceptions import (
+from ..generated.models.vault import VaultSecret, VaultSecretDetail
+from .crypto import VaultCipher
+from .exceptions import (
     SecretTypeError,
     SecretUnreadableError,
     TOTPNotConfiguredError,
     VaultDecryptionError,
 )
-from inkbox_async.vault.payloads import LoginPayload, SecretPayload, UnknownPayload, parse_payload
-from inkbox_async.vault.totp import TOTPCode, generate_totp
+from .payloads import LoginPayload, SecretPayload, UnknownPayload, parse_payload
+from .totp import TOTPCode, generate_totp
 
 
 @dataclass

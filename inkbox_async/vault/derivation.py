@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from inkbox_async.vault.crypto import derive_master_key, derive_salt
+from .crypto import derive_master_key, derive_salt
 
 MAX_CONCURRENT_RUNS: Final = 2
 """Each run takes 64 MiB and a processor core."""

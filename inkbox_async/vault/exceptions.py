@@ -15,7 +15,7 @@ InkboxError
 
 from __future__ import annotations
 
-from inkbox_async.errors import InkboxError, InkboxVaultKeyError
+from ..errors import InkboxError, InkboxVaultKeyError
 
 
 class VaultLockedError(InkboxError):

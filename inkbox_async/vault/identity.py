@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from inkbox_async.errors import InkboxAPIError
-from inkbox_async.vault.exceptions import VaultLockedError
+from ..errors import InkboxAPIError
+from .exceptions import VaultLockedError
 
 if TYPE_CHECKING:
-    from inkbox_async.generated.models.vault import VaultSecret
-    from inkbox_async.resources import Resources
-    from inkbox_async.vault.credentials import Credentials
-    from inkbox_async.vault.decrypted import DecryptedVaultSecret
-    from inkbox_async.vault.payloads import SecretPayload
-    from inkbox_async.vault.totp import TOTPCode, TOTPConfig
-    from inkbox_async.vault.unlocked import UnlockedVault
+    from ..generated.models.vault import VaultSecret
+    from ..resources import Resources
+    from .credentials import Credentials
+    from .decrypted import DecryptedVaultSecret
+    from .payloads import SecretPayload
+    from .totp import TOTPCode, TOTPConfig
+    from .unlocked import UnlockedVault
 
 
 class IdentityVault:
@@ -40,7 +40,7 @@ class IdentityVault:
         Raises:
             VaultLockedError: The vault is locked on this client (an InkboxError).
         """
-        from inkbox_async.vault.credentials import Credentials
+        from .credentials import Credentials
 
         unlocked = self._unlocked("credentials")
         cached = self._credentials
@@ -173,11 +173,6 @@ class IdentityVault:
             InkboxAPIError: 404 when the identity has no access to it.
         """
         await self._inkbox.vault.revoke_access(secret_id, self.id)
-        self._clear_credentials()
-
-    def _clear_credentials(self) -> None:
-        """Rebuild `credentials` from the unlocked vault when it is next read; `refresh()` calls this."""
-        self._credentials = None
 
     def _unlocked(self, member: str) -> UnlockedVault:
         unlocked = self._inkbox.vault.unlocked

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
 
-from inkbox_async.errors import InkboxVaultKeyError
-from inkbox_async.generated.models.vault import VaultKeyType
-from inkbox_async.vault.crypto import compute_auth_hash, derive_master_key, derive_salt, wrap_org_key
+from ..errors import InkboxVaultKeyError
+from ..generated.models.vault import VaultKeyType
+from .crypto import compute_auth_hash, derive_master_key, derive_salt, wrap_org_key
 
 MIN_VAULT_KEY_LENGTH: Final = 16
 """Unicode code points."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
-from inkbox_async.generated.models.vault import VaultSecretType
-from inkbox_async.vault.exceptions import VaultDecryptionError
-from inkbox_async.vault.totp import TOTPConfig
+from ..generated.models.vault import VaultSecretType
+from .exceptions import VaultDecryptionError
+from .totp import TOTPConfig
 
 
 @dataclass(repr=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from inkbox_async.errors import InkboxAPIError
-from inkbox_async.generated.models.vault import (
+from ..errors import InkboxAPIError
+from ..generated.models.vault import (
     AccessRule,
     VaultInfo,
     VaultInitializeResponse,
@@ -19,22 +19,22 @@ from inkbox_async.generated.models.vault import (
     VaultKeyType,
     VaultUnlockResponse,
 )
-from inkbox_async.modeling import InkboxModel
-from inkbox_async.vault.crypto import (
+from ..modeling import InkboxModel
+from .crypto import (
     VaultCipher,
     compute_auth_hash,
     generate_org_encryption_key,
     unwrap_org_key,
 )
-from inkbox_async.vault.decrypted import canonical_id, open_secrets
-from inkbox_async.vault.derivation import KeyDeriver
-from inkbox_async.vault.exceptions import (
+from .decrypted import canonical_id, open_secrets
+from .derivation import KeyDeriver
+from .exceptions import (
     VaultDecryptionError,
     VaultKeyMismatchError,
     VaultNotInitializedError,
     VaultOrganizationError,
 )
-from inkbox_async.vault.keys import (
+from .keys import (
     RECOVERY_CODE_COUNT,
     VaultInitializeResult,
     canonical_recovery_code,
@@ -42,11 +42,11 @@ from inkbox_async.vault.keys import (
     random_recovery_code,
     validate_vault_key,
 )
-from inkbox_async.vault.sealed import SealedSecrets
-from inkbox_async.vault.unlocked import UnlockedVault
+from .sealed import SealedSecrets
+from .unlocked import UnlockedVault
 
 if TYPE_CHECKING:
-    from inkbox_async.transport import Transport
+    from ..transport import Transport
 
 MAX_CONCURRENT_REQUESTS = 8
 
@@ -68,6 +68,14 @@ class _Opened:
     bundle: VaultUnlockResponse
 
 
+@dataclass(repr=False)
+class _State:
+    """What one client knows of its vault."""
+
+    deriver: KeyDeriver
+    unlocked: UnlockedVault | None = None
+
+
 class VaultResource(SealedSecrets):
     """The organization's encrypted vault.
 
@@ -86,13 +94,18 @@ class VaultResource(SealedSecrets):
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport)
-        self._deriver = KeyDeriver()
-        self._unlocked: UnlockedVault | None = None
+        self._state = _State(KeyDeriver())
+
+    def on(self, transport: Transport) -> VaultResource:
+        """The same vault over another transport; unlocking either unlocks both."""
+        twin = VaultResource(transport)
+        twin._state = self._state
+        return twin
 
     @property
     def unlocked(self) -> UnlockedVault | None:
         """What the last `unlock` on this client returned, before any narrowing; None while locked."""
-        return self._unlocked
+        return self._state.unlocked
 
     async def info(self) -> VaultInfo | None:
         """Describe the vault of the organization. Needs no vault key.
@@ -182,7 +195,7 @@ class VaultResource(SealedSecrets):
         for report in unreadable:
             logger.warning("vault secret %s skipped: %s", report.id, report.reason)
         unlocked = UnlockedVault(SealedSecrets(self._transport), cipher, secrets, unreadable)
-        self._unlocked = unlocked
+        self._state.unlocked = unlocked
         if identity_id is None:
             return unlocked
         rules = await self._access_rules({str(secret.id): secret.access for secret in sealed})
@@ -220,7 +233,7 @@ class VaultResource(SealedSecrets):
         validate_vault_key(new_vault_key)
         info = await self._existing()
         opened = await self._open(proof, info.organization_id)
-        master_key = await self._deriver.derive(new_vault_key, info.organization_id)
+        master_key = await self._state.deriver.derive(new_vault_key, info.organization_id)
         body = key_material(master_key, opened.org_key, VaultKeyType.PRIMARY).to_wire()
         del body["key_type"]
         body[proof_field] = opened.auth_hash
@@ -256,8 +269,8 @@ class VaultResource(SealedSecrets):
         Source: `DELETE /api/v1/vault/secrets/{secret_id}`.
         """
         await super().delete_secret(secret_id)
-        if self._unlocked is not None:
-            self._unlocked.forget(canonical_id(secret_id))
+        if self._state.unlocked is not None:
+            self._state.unlocked.forget(canonical_id(secret_id))
 
     async def _existing(self) -> VaultInfo:
         info = await self.info()
@@ -268,12 +281,12 @@ class VaultResource(SealedSecrets):
         return info
 
     async def _open(self, vault_key: str, organization_id: str) -> _Opened:
-        master_key = await self._deriver.derive(vault_key, organization_id)
+        master_key = await self._state.deriver.derive(vault_key, organization_id)
         bundle = await self.bundle(compute_auth_hash(master_key))
         if not bundle.wrapped_org_encryption_key:
             code = canonical_recovery_code(vault_key)
             if code is not None and code != vault_key:
-                master_key = await self._deriver.derive(code, organization_id)
+                master_key = await self._state.deriver.derive(code, organization_id)
                 bundle = await self.bundle(compute_auth_hash(master_key))
         wrapped = bundle.wrapped_org_encryption_key
         if not wrapped:
@@ -298,7 +311,9 @@ class VaultResource(SealedSecrets):
     async def _derive_all(self, texts: list[str], organization_id: str) -> list[bytes]:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._deriver.derive(text, organization_id)) for text in texts]
+                tasks = [
+                    group.create_task(self._state.deriver.derive(text, organization_id)) for text in texts
+                ]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inkbox_async.generated.models.vault import VaultSecret, VaultSecretDetail, VaultUnlockResponse
-from inkbox_async.generated.resources.vault import VaultResource as VaultOperations
-from inkbox_async.resource import segment
+from ..generated.models.vault import VaultSecret, VaultSecretDetail, VaultUnlockResponse
+from ..generated.resources.vault import VaultResource as VaultOperations
+from ..resource import segment
 
 SECRETS = "/api/v1/vault/secrets"
 

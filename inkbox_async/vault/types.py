@@ -1,6 +1,6 @@
 """The vault's types in one place, where the documents import them from."""
 
-from inkbox_async.generated.models.vault import (
+from ..generated.models.vault import (
     AccessRule,
     VaultInfo,
     VaultKey,
@@ -9,9 +9,9 @@ from inkbox_async.generated.models.vault import (
     VaultSecretDetail,
     VaultSecretType,
 )
-from inkbox_async.vault.decrypted import DecryptedVaultSecret, UnreadableSecret
-from inkbox_async.vault.keys import VaultInitializeResult, VaultKeyMaterial
-from inkbox_async.vault.payloads import (
+from .decrypted import DecryptedVaultSecret, UnreadableSecret
+from .keys import VaultInitializeResult, VaultKeyMaterial
+from .payloads import (
     APIKeyPayload,
     KeyPairPayload,
     LoginPayload,
@@ -20,7 +20,7 @@ from inkbox_async.vault.payloads import (
     SSHKeyPayload,
     UnknownPayload,
 )
-from inkbox_async.vault.totp import TOTPAlgorithm, TOTPCode, TOTPConfig
+from .totp import TOTPAlgorithm, TOTPCode, TOTPConfig
 
 __all__ = [
     "APIKeyPayload",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID, uuid4
 
-from inkbox_async.generated.models.vault import VaultSecret
-from inkbox_async.modeling import UNSET, Unset
-from inkbox_async.vault.crypto import VaultCipher
-from inkbox_async.vault.decrypted import (
+from ..generated.models.vault import VaultSecret
+from ..modeling import UNSET, Unset
+from .crypto import VaultCipher
+from .decrypted import (
     DecryptedVaultSecret,
     UnreadableSecret,
     canonical_id,
@@ -16,10 +16,10 @@ from inkbox_async.vault.decrypted import (
     open_secret,
     totp_code,
 )
-from inkbox_async.vault.exceptions import SecretTypeError
-from inkbox_async.vault.payloads import SecretPayload
-from inkbox_async.vault.sealed import SealedSecrets
-from inkbox_async.vault.totp import TOTPCode, TOTPConfig, parse_totp_uri
+from .exceptions import SecretTypeError
+from .payloads import SecretPayload
+from .sealed import SealedSecrets
+from .totp import TOTPCode, TOTPConfig, parse_totp_uri
 
 MAX_NAME_LENGTH = 255
 
