@@ -118,7 +118,7 @@ class Store:
         self._listeners: dict[str, list[Callable[[], None]]] = {}
 
     def listen(self, topic: str, listener: Callable[[], None]) -> None:
-        """Call `listener()` on the store's thread after every commit that notified `topic`, and after `restore`."""
+        """Call `listener()` on the store's thread after commits that notified `topic` and after `restore`."""
         self._listeners.setdefault(topic, []).append(listener)
 
     async def open(self) -> bool:
