@@ -1,9 +1,9 @@
 """Derived defaults of answers: hand-written bases of generated models for what one field owes to another.
 
-Servers of different ages leave different fields out, or send them as null. A default that is a constant stands in
-the specification; one that is read from another field is worked out here, once, when the object is made. Nothing
-here adds to `model_fields_set`: it still names the fields that the server sent. Working an object out twice
-changes nothing.
+Servers of different ages leave different fields out, or send them as null. A default that is a constant
+stands in the specification; one that is read from another field is worked out here, once, when the object is
+made. Nothing here adds to `model_fields_set`: it still names the fields that the server sent. Working an
+object out twice changes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 from pydantic import (
-    SerializationInfo,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
@@ -64,7 +63,10 @@ class ItemAccess(InkboxModel):
 
     def get(self, name: str, default: Any = None) -> Any:  # Any: fields of every type
         """The value of a field, or `default` when there is no such field."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 class DirectionalModes(InkboxModel):
@@ -125,9 +127,9 @@ _IDENTITY_MODES = (
 class IdentityModes(InkboxModel):
     """Identities: the filter modes of each channel, in both directions, from what the server sent.
 
-    Mail, phone and Slack follow the rule of `DirectionalModes`. Older servers know one mode for phone and iMessage,
-    `imessage_filter_mode`, which stands in for a missing `phone_filter_mode`; where a server sends both directions
-    of the phone and they agree, `imessage_filter_mode` is what they agree on.
+    Mail, phone and Slack follow the rule of `DirectionalModes`. Older servers know one mode for phone and
+    iMessage, `imessage_filter_mode`, which stands in for a missing `phone_filter_mode`; where a server sends
+    both directions of the phone and they agree, `imessage_filter_mode` is what they agree on.
     """
 
     _null_modes = field_validator(*_IDENTITY_MODES, mode="before", check_fields=False)(_null_reads_as_absent)
@@ -161,9 +163,7 @@ class CreateOptions(RequestModel):
     """Fields whose None is sent as null."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_none(
-        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
-    ) -> dict[str, Any]:
+    def _leave_out_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         given: dict[str, Any] = handler(self)  # Any: JSON values of every type
         sent = {name: value for name, value in given.items() if value is not None or name in self.nullable}
         for name in self.always_sent - sent.keys():
