@@ -1,0 +1,125 @@
+"""The contract: every answer the sandbox gives during the tests is held against the specification."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from inkbox_async.operation import Operation
+from inkbox_async.sandbox.server import ApiServer
+
+OPENAPI = Path(__file__).resolve().parents[1] / "openapi"
+BASE = "https://specification.example/"
+# Answers of the server itself rather than of an operation: wrong route, wrong method, injected faults, shutdown.
+ANYWHERE = frozenset({400, 401, 404, 405, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504})
+
+Node = dict[str, Any]  # Any: YAML of every shape
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Contract:
+    """Collects what breaks the specification; `broken` is emptied by whoever reports it."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+        self.checked = 0
+
+    def install(self) -> None:
+        """Watches every server that is started from now on."""
+        front = ApiServer._front
+        contract = self
+
+        @web.middleware
+        async def watched(server: ApiServer, request: web.Request, handler: Handler) -> web.StreamResponse:
+            response = await front(server, request, handler)
+            operation = _operation_of(request)
+            if operation is not None and isinstance(response, web.Response):
+                contract.check(operation, response)
+            return response
+
+        ApiServer._front = watched  # type: ignore[method-assign, assignment]
+
+    def check(self, operation: Operation, response: web.Response) -> None:
+        """Notes what is wrong with one answer."""
+        where = f"{operation.id} ({operation.method} {operation.path}) answered {response.status}"
+        answer = _answer(operation.area, operation.method, operation.path, response.status)
+        if answer is None:
+            if response.status not in ANYWHERE:
+                self.broken.append(f"{where}, which the specification does not know")
+            return
+        pointer, media = answer
+        self.checked += 1
+        body = bytes(response.body) if isinstance(response.body, bytes) else b""
+        if pointer is None:
+            if body:
+                self.broken.append(f"{where} with a body, where none is specified")
+            return
+        if media != "application/json":
+            if response.content_type != media:
+                self.broken.append(f"{where} with {response.content_type} instead of {media}")
+            return
+        for error in _validator(pointer).iter_errors(json.loads(body or b"null")):
+            place = "/".join(str(part) for part in error.absolute_path) or "the whole body"
+            self.broken.append(f"{where}: {place}: {error.message[:300]}")
+
+
+def _operation_of(request: web.Request) -> Operation | None:
+    handler: Any = getattr(request.match_info, "handler", None)  # Any: whatever was routed
+    for argument in getattr(handler, "args", ()):
+        if isinstance(argument, Operation) and argument.area:
+            return argument
+    return None
+
+
+@cache
+def _documents() -> dict[str, Node]:
+    return {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in OPENAPI.glob("*.yaml")}
+
+
+@cache
+def _registry() -> Registry[Any]:
+    return Registry().with_resources(
+        (BASE + name, Resource(contents=document, specification=DRAFT202012))
+        for name, document in _documents().items()
+    )
+
+
+@cache
+def _validator(pointer: str) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": pointer}, registry=_registry())
+
+
+@cache
+def _answer(area: str, method: str, path: str, status: int) -> tuple[str | None, str] | None:
+    """Where the schema of an answer stands, and its media type; None when the status is not specified."""
+    file = f"{area}.yaml"
+    node = _documents()[file]["paths"][path][method.lower()]["responses"]
+    key = str(status)
+    if key not in node:
+        return None
+    place = f"/paths/{_escaped(path)}/{method.lower()}/responses/{key}"
+    response: Node = node[key]
+    if reference := response.get("$ref"):
+        target, _, place = reference.partition("#")
+        file = target.removeprefix("./") or file
+        response = _documents()[file]
+        for part in place.strip("/").split("/"):
+            response = response[part]
+    for media, content in response.get("content", {}).items():
+        if "schema" not in content:
+            return None, media
+        return f"{BASE}{file}#{place}/content/{_escaped(media)}/schema", media
+    return None, "application/json"
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
