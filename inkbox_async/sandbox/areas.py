@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "access",
+    "api_keys",
+    "control",
+    "domains",
+    "identities",
+    "signing_keys",
+    "signup",
+    "vault",
+    "vault_secrets",
+    "whoami",
+)
 
 
 def load() -> None:

@@ -42,6 +42,18 @@ def specified_operations() -> tuple[Operation, ...]:
     return OPERATIONS
 
 
+def operation_by_id(operation_id: str) -> Operation:
+    """One operation of the specification.
+
+    Raises:
+        KeyError: There is none with this id.
+    """
+    for operation in specified_operations():
+        if operation.id == operation_id:
+            return operation
+    raise KeyError(operation_id)
+
+
 def missing_handlers(operations: Iterable[Operation] | None = None) -> list[str]:
     """Ids of operations that are specified and not implemented: they answer 501."""
     areas.load()

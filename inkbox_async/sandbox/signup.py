@@ -260,13 +260,10 @@ def _mail_code(tx: Tx, now: datetime, row: Row) -> None:
     outbox.put(
         tx,
         now,
-        organization_id=row["organization_id"],
         channel="mail",
-        item={
-            "from": _SENDER.addr_spec,
-            "to": [row["human_email"]],
-            "subject": mail["Subject"],
-            "text": text,
-        },
+        sender=_SENDER.addr_spec,
+        recipients=[row["human_email"]],
+        subject=mail["Subject"],
+        text=text,
         raw=mail.as_bytes(),
     )

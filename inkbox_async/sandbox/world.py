@@ -2,14 +2,188 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from inkbox_async.generated.models.identities import Domain
+from inkbox_async.generated.models.sandbox import (
+    OutboxItem,
+    SandboxOrganization,
+    SandboxOrganizationSettings,
+    WorldEmailResult,
+    WorldOutcome,
+)
+
+from .handling import CONTROLS, ApiError, ControlCall
+from .requests import checked, parse_path, resolve
 
 if TYPE_CHECKING:
     from .app import Sandbox
 
 
 class World:
-    """What the control API does over HTTP, as methods of `sandbox.world`."""
+    """What the control API does over HTTP, as coroutines of `sandbox.world`.
+
+    They take what the requests of `openapi/sandbox.yaml` take, check it in the same way, and raise `ApiError`
+    for what would be an error there.
+    """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+
+    async def send_email(
+        self,
+        *,
+        from_: str,
+        to: Sequence[str],
+        cc: Sequence[str] | None = None,
+        subject: str = "",
+        text: str | None = None,
+        html: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        attachments: Sequence[Mapping[str, str]] | None = None,
+        in_reply_to: str | None = None,
+    ) -> WorldEmailResult:
+        """Have an outsider write a mail.
+
+        Args:
+            from_: Address of the sender, with or without a name.
+            to: Addresses in the To field, of mailboxes here and of anybody else.
+            cc: Addresses in the Cc field.
+            subject: The subject.
+            text: The plain-text body.
+            html: The HTML body.
+            headers: Further header fields.
+            attachments: Files: mappings with `filename`, `content_type` and `content_base64`.
+            in_reply_to: RFC 5322 Message-ID of the message that this one answers.
+
+        Returns:
+            Where it arrived: mailbox, message, thread and folder.
+        """
+        result: WorldEmailResult = await self.act(
+            "control.send_email",
+            {
+                "from": from_,
+                "to": list(to),
+                "cc": None if cc is None else list(cc),
+                "subject": subject,
+                "text": text,
+                "html": html,
+                "headers": headers,
+                "attachments": None if attachments is None else [dict(item) for item in attachments],
+                "in_reply_to": in_reply_to,
+            },
+        )
+        return result
+
+    async def set_outcome(
+        self,
+        *,
+        channel: str,
+        to: str,
+        outcome: str,
+        error_code: str | None = None,
+        error_detail: str | None = None,
+        script: Sequence[Mapping[str, str]] | None = None,
+        times: int | None = None,
+    ) -> WorldOutcome:
+        """Settle what awaits the next messages or calls to somebody outside.
+
+        Args:
+            channel: `mail`, `text`, `imessage` or `call`.
+            to: The address or number it is sent to; `*` for everybody.
+            outcome: How it ends, such as `bounced`, `delivery_failed`, `busy`.
+            error_code: The carrier's code, for failures.
+            error_detail: The carrier's words, for failures.
+            script: What the person says in a call that is answered: mappings with `party` and `text`.
+            times: How many messages or calls it is for; None is for all of them.
+        """
+        result: WorldOutcome = await self.act(
+            "control.set_outcome",
+            {
+                "channel": channel,
+                "to": to,
+                "outcome": outcome,
+                "error_code": error_code,
+                "error_detail": error_detail,
+                "script": None if script is None else [dict(line) for line in script],
+                "times": times,
+            },
+        )
+        return result
+
+    async def outbox(self, channel: str | None = None) -> list[OutboxItem]:
+        """What left for the outside, newest first; only `mail`, `text`, `imessage` or `call` where given."""
+        items: list[OutboxItem] = await self.act("control.list_outbox", query={"channel": channel})
+        return items
+
+    async def signup_code(self, email: str) -> str:
+        """The code in the latest verification mail to a human.
+
+        Raises:
+            ApiError: 404 when none was sent there.
+        """
+        code: str = (await self.act("control.get_signup_code", query={"email": email})).code
+        return code
+
+    async def create_organization(self) -> SandboxOrganization:
+        """A fresh, empty organization with an admin key."""
+        organization: SandboxOrganization = await self.act("control.create_organization")
+        return organization
+
+    async def update_organization(
+        self,
+        organization_id: str | None = None,
+        *,
+        customer_campaign: bool | None = None,
+        limits: Mapping[str, int | None] | None = None,
+    ) -> SandboxOrganizationSettings:
+        """Give an organization (by default the ready-made one) its own 10DLC campaign, or other plan limits.
+
+        Args:
+            organization_id: Id of the organization.
+            customer_campaign: Whether it has a campaign of its own.
+            limits: Limits to change by name; None lifts a limit.
+        """
+        settings: SandboxOrganizationSettings = await self.act(
+            "control.update_organization",
+            {"customer_campaign": customer_campaign, "limits": limits},
+            path={"organization_id": organization_id or self._sandbox.organization_id},
+        )
+        return settings
+
+    async def add_domain(
+        self, domain: str, status: str = "verified", *, organization_id: str | None = None
+    ) -> Domain:
+        """Give an organization (by default the ready-made one) a sending domain, in any state."""
+        added: Domain = await self.act(
+            "control.add_domain", {"domain": domain, "status": status, "organization_id": organization_id}
+        )
+        return added
+
+    async def act(
+        self,
+        operation_id: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:  # Any: a different answer for every operation
+        """Do what an operation of the control API does. None values are left out, as if not given."""
+        from .server import operation_by_id
+
+        operation = operation_by_id(operation_id)
+        call = ControlCall(self._sandbox)
+        call.path = parse_path(operation, path or {})
+        if operation.query is not None:
+            call.query = checked(resolve(operation.query), _given(query or {}), "query")
+        if operation.body is not None and (body is not None or operation.body_required):
+            call.body = checked(resolve(operation.body), _given(body or {}), "body")
+        handler = CONTROLS.get(operation_id)
+        if handler is None:
+            raise ApiError(501, f"{operation_id} is not implemented in this sandbox.")
+        return await self._sandbox.on_own_loop(handler, call)
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}

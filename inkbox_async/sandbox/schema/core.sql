@@ -55,14 +55,21 @@ CREATE TABLE IF NOT EXISTS sending_domains (
 );
 
 CREATE TABLE IF NOT EXISTS outbox (
-    id TEXT PRIMARY KEY,
-    organization_id TEXT NOT NULL,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
     channel TEXT NOT NULL,
-    item TEXT NOT NULL,
+    organization_id TEXT,
+    resource_id TEXT,
+    sender TEXT NOT NULL,
+    recipients TEXT NOT NULL,
+    subject TEXT,
+    text TEXT,
+    html TEXT,
+    media_urls TEXT NOT NULL DEFAULT '[]',
     raw BLOB,
     created_at TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS outbox_by_channel ON outbox (channel, created_at);
+CREATE INDEX IF NOT EXISTS outbox_by_channel ON outbox (channel, seq);
 
 CREATE TABLE IF NOT EXISTS sends (
     organization_id TEXT NOT NULL,
