@@ -113,7 +113,9 @@ async def main(on_sandbox: bool) -> None:
         print(f"Write to {identity.email_address}; the agent answers (Ctrl-C to stop)")
         try:
             agent = Agent(inkbox, identity)
-            while not await agent.work():
+            while True:
+                if await agent.work():
+                    break
                 await asyncio.sleep(5)
             async for message in identity.iter_emails(direction="inbound"):
                 await show(identity, message.thread_id)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from inkbox_async.operation import Operation
@@ -19,7 +19,7 @@ from inkbox_async.sandbox.server import ApiServer
 
 OPENAPI = Path(__file__).resolve().parents[1] / "openapi"
 BASE = "https://specification.example/"
-# Answers of the server itself rather than of an operation: wrong route, wrong method, injected faults, shutdown.
+# Answers of the server itself rather than of an operation: wrong method, faults on order, shutdown.
 ANYWHERE = frozenset({400, 401, 404, 405, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504})
 
 Node = dict[str, Any]  # Any: YAML of every shape
@@ -88,8 +88,7 @@ def _documents() -> dict[str, Node]:
 @cache
 def _registry() -> Registry[Any]:
     return Registry().with_resources(
-        (BASE + name, Resource(contents=document, specification=DRAFT202012))
-        for name, document in _documents().items()
+        (BASE + name, DRAFT202012.create_resource(document)) for name, document in _documents().items()
     )
 
 
