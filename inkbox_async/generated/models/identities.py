@@ -617,7 +617,7 @@ class CreateIdentityRequest(RequestModel):
     phone_number: IdentityPhoneNumberCreateOptions | None = None
     """Provisions a phone number along with the identity."""
     vault_secret_ids: UUID | str | list[UUID] | None = None
-    """Vault secrets that the identity may use: an id, a list of ids, or `"*"` (also `"all"`) for every active secret of the organization's vault."""
+    """Vault secrets that the identity may use: an id, a list of ids, or `*` (also `all`) for every active secret of the organization's vault."""
 
 
 WhoamiResponse: TypeAlias = Annotated[

@@ -16,7 +16,9 @@ from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defa
 
 
 class VaultSecretType(OpenEnum):
-    """What a secret holds. Fixed at creation."""
+    """
+    What a secret holds: a `login`, an `api_key`, a `key_pair`, an `ssh_key` or anything `other`. Fixed at creation.
+    """
 
     LOGIN = "login"
     API_KEY = "api_key"

@@ -102,8 +102,8 @@ class IdentitiesResource(Resource):
                 default domain.
             tunnel: How the tunnel is made. Left out, TLS ends at the edge.
             phone_number: Provisions a phone number along with the identity.
-            vault_secret_ids: Vault secrets that the identity may use: an id, a list of ids, or `"*"`
-                (also `"all"`) for every active secret of the organization's vault.
+            vault_secret_ids: Vault secrets that the identity may use: an id, a list of ids, or `*`
+                (also `all`) for every active secret of the organization's vault.
 
         Returns:
             The new identity.
