@@ -65,7 +65,7 @@ class ConnectionPool:
                 limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_CACHE_SECONDS
             ),
             # Load balancers stick clients by cookie, also at bare addresses, and expect values verbatim.
-            cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False),
+            cookie_jar=_CookieJar(unsafe=True, quote_cookie=False),
         )
         # aiohttp would repeat idempotent requests by itself when a connection breaks; `retry` decides that.
         self._session._retry_connection = False
@@ -97,6 +97,15 @@ class ConnectionPool:
         finally:
             if session is not None and session is not self._given:
                 await session.close()
+
+
+class _CookieJar(aiohttp.CookieJar):
+    """aiohttp's jar, except that a cookie which expires at the epoch, as deleted ones do, is really gone."""
+
+    @classmethod
+    def _parse_date(cls, date_str: str) -> int | None:
+        # aiohttp reads the timestamp 0 as no date at all.
+        return 1 if (when := super()._parse_date(date_str)) == 0 else when
 
 
 def environment_proxy(url: URL) -> URL | None:

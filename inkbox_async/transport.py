@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from asyncio import sleep as pause
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -32,6 +32,7 @@ from .observe import (
 from .pool import ConnectionPool
 from .retry import SAFE_METHODS, Idempotency, idempotency_headers, retry_delay
 from .settings import Settings, check_timeout
+from .upload import PIECE, Pieces
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -41,8 +42,7 @@ __all__ = ["Idempotency", "RawResponse", "Transport", "collect_notices"]
 T = TypeVar("T")
 
 MAX_REDIRECTS = 5
-PIECE = 64 * 1024
-"""Bytes of a body that are sent at a time; smaller bodies go out in one write that cannot stall."""
+NO_TYPE = ("Content-Type",)
 
 RawData = bytes | Callable[[], Any]  # Any: what aiohttp takes as `data`
 
@@ -69,14 +69,15 @@ class RawResponse:
 
 @dataclass(slots=True)
 class _Call:
-    """One request in the form in which every attempt sends it."""
+    """One request in the form in which every attempt sends it; its repr is safe to show in a traceback."""
 
     method: str
-    path: str
-    url: URL
-    headers: CIMultiDict[str]
-    data: Any  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
+    path: str = field(repr=False)
+    url: URL = field(repr=False)
+    headers: CIMultiDict[str] = field(repr=False)
+    data: Any = field(repr=False)  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
     timeout: aiohttp.ClientTimeout
+    safe: bool
     repeatable: bool
     max_retries: int
     raw: bool = False
@@ -195,7 +196,7 @@ class Transport:
         call.headers = call.headers.copy()
         call.headers.update(keyed)
         if idempotency is Idempotency.SEND:
-            call.repeatable = call.max_retries > 0
+            call.repeatable = True
         try:
             return await self._perform(call, decode)
         except InkboxError as error:
@@ -269,6 +270,7 @@ class Transport:
         else:
             check_timeout(timeout)
             phases = _phases(timeout)
+        safe = method in SAFE_METHODS
         return _Call(
             method,
             path,
@@ -276,7 +278,8 @@ class Transport:
             all_headers,
             content,
             phases,
-            method in SAFE_METHODS,
+            safe,
+            safe,
             self.settings.max_retries,
         )
 
@@ -298,7 +301,7 @@ class Transport:
                 if delay is None:
                     raise
                 logger.debug("%s; attempt %d follows in %.2f s", type(error).__name__, attempt + 1, delay)
-            await asyncio.sleep(delay)
+            await pause(delay)
             attempt += 1
 
     async def _exchange(self, call: _Call, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
@@ -319,25 +322,24 @@ class Transport:
 
     async def _send(self, call: _Call, url: URL, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
         """One HTTP request and its whole response."""
-        pool = self._pool
-        session = pool.session()
+        session = self._pool.session()
         data = call.data() if callable(call.data) else call.data
         started = perf_counter()
         try:
             if data is None or (isinstance(data, bytes) and len(data) <= PIECE):
-                response = await session.request(
-                    call.method,
-                    url,
-                    headers=call.headers,
-                    data=data,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    timeout=call.timeout,
-                    proxy=pool.proxy,
-                )
+                response = await self._open(session, call, url, call.headers, data)
                 body = await response.read()
             else:
-                response, body = await _send_large(session, call, url, data, pool.proxy)
+                headers = call.headers
+                async with asyncio.timeout(None) as deadline:
+                    if isinstance(data, (bytes, list)):
+                        data = Pieces(
+                            [data] if isinstance(data, bytes) else data, deadline, call.timeout.sock_read
+                        )
+                        headers = headers.copy()
+                        headers["Content-Length"] = str(data.size)
+                    response = await self._open(session, call, url, headers, data)
+                    body = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             failure, cause = connection_error(
                 error,
@@ -355,6 +357,22 @@ class Transport:
             raise failure from cause
         finally:
             del failure, cause
+
+    def _open(
+        self, session: aiohttp.ClientSession, call: _Call, url: URL, headers: CIMultiDict[str], data: Any
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        return session.request(
+            call.method,
+            url,
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=call.timeout,
+            proxy=self._pool.proxy,
+            # aiohttp would name a type for a body that is not there.
+            skip_auto_headers=NO_TYPE if data is None and not call.safe else None,
+        )
 
     def _report(
         self, call: _Call, attempt: int, response: aiohttp.ClientResponse, body: bytes, elapsed: float
@@ -410,66 +428,14 @@ def _redirect_target(call: _Call, url: URL, status: int, headers: Mapping[str, s
     else:
         try:
             target = url.join(URL(location, encoded=True))
-            origin = target.origin()
+            origin = str(target.origin())
         except ValueError:
             reason = "a redirect to something that is not a URL"
         else:
-            if origin == url.origin():
+            if origin == str(url.origin()):
                 return target
             reason = (
                 f"a redirect to another origin, {origin}, was not followed, so that it gets neither key nor "
                 "data; if it is the right server, make it the base_url"
             )
     raise redirect_error(status, headers, reason, method=call.method, path=call.path)
-
-
-async def _send_large(
-    session: aiohttp.ClientSession,
-    call: _Call,
-    url: URL,
-    data: Any,  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
-    proxy: URL | None,
-) -> tuple[aiohttp.ClientResponse, bytes]:
-    """Sends a body piece by piece: each piece has the client's time-out, and none holds up the event loop."""
-    headers = call.headers
-    async with asyncio.timeout(None) as deadline:
-        if isinstance(data, (bytes, list)):
-            pieces = [data] if isinstance(data, bytes) else data
-            headers = headers.copy()
-            headers["Content-Length"] = str(sum(map(len, pieces)))
-            data = _Pieces(pieces, deadline, call.timeout.sock_read)
-        response = await session.request(
-            call.method,
-            url,
-            headers=headers,
-            data=data,
-            allow_redirects=False,
-            raise_for_status=False,
-            timeout=call.timeout,
-            proxy=proxy,
-        )
-        return response, await response.read()
-
-
-class _Pieces:
-    """A body for aiohttp that moves a deadline on whenever the peer has taken another piece."""
-
-    def __init__(self, pieces: Sequence[bytes], deadline: asyncio.Timeout, seconds: float | None) -> None:
-        self._pieces = pieces
-        self._deadline = deadline
-        self._seconds = seconds
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        clock = asyncio.get_running_loop().time
-        for piece in self._pieces:
-            view = memoryview(piece)
-            for start in range(0, len(view), PIECE):
-                self._move(None if self._seconds is None else clock() + self._seconds)
-                yield bytes(view[start : start + PIECE])
-        self._move(None)
-
-    def _move(self, when: float | None) -> None:
-        # An answer that comes before the body is through ends the deadline while the writer still runs.
-        if not self._deadline.expired():
-            with suppress(RuntimeError):
-                self._deadline.reschedule(when)
