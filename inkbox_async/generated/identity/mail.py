@@ -112,7 +112,9 @@ class MailHelpers:
         text body, an HTML body or both. The answer comes as soon as the message is accepted; `status`
         tells later how delivery went.
 
-        An agent that its human has not claimed yet may write to that human only, and a few times a day.
+        A claimed agent may write to 500 recipients in 24 hours unless its plan says otherwise. One that
+        its human has not claimed yet may write to that human only, and to 10 recipients;
+        `signup.status` tells the number.
 
         Args:
             to: Addresses for the To field, at least one.

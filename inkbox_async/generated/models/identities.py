@@ -600,7 +600,7 @@ class CreateIdentityRequest(RequestModel):
 
     agent_handle: str
     """The unique name of the identity: 3 to 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit. A leading @ is dropped. Names are shared with tunnels and mailbox addresses."""
-    display_name: Annotated[str | None, Field(max_length=255, min_length=1)] = None
+    display_name: Annotated[str | None, Field(max_length=255)] = None
     """Name shown to people, at most 255 characters. Left out, it is the handle."""
     description: str | None = None
     """A note for the organization about the agent. Never shown to anybody the agent talks to."""

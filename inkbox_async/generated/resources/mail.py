@@ -100,9 +100,10 @@ class MailboxesResource(Resource):
     ) -> Mailbox:
         """Change the settings of a mailbox.
 
-        An agent key may not change `filter_mode`. A change of the filter mode leaves the contact rules
-        as they are; `filter_mode_change_notice` in the answer counts those that no longer matter. The
-        name in the From field is the identity's `display_name` and is changed there.
+        The part of the address before the `@` is enough. An agent key may not change `filter_mode`. A
+        change of the filter mode leaves the contact rules as they are; `filter_mode_change_notice` in
+        the answer counts those that no longer matter. The name in the From field is the identity's
+        `display_name` and is changed there.
 
         Args:
             email_address: Full address of the mailbox.
@@ -254,7 +255,9 @@ class MessagesResource(Resource):
         text body, an HTML body or both. The answer comes as soon as the message is accepted; `status`
         tells later how delivery went.
 
-        An agent that its human has not claimed yet may write to that human only, and a few times a day.
+        A claimed agent may write to 500 recipients in 24 hours unless its plan says otherwise. One that
+        its human has not claimed yet may write to that human only, and to 10 recipients;
+        `signup.status` tells the number.
 
         Args:
             email_address: Full address of the mailbox.
