@@ -1,0 +1,20 @@
+"""The tunnel edge of the sandbox: what `{zone}` and `https://{handle}.{domain}` are in production."""
+
+from inkbox_async.sandbox.edge.ca import CertificateAuthority, CsrRefused, SignedCertificate
+from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord, Verdict
+from inkbox_async.sandbox.edge.http1 import ingress_middleware
+from inkbox_async.sandbox.edge.names import EdgeNames
+from inkbox_async.sandbox.edge.server import Edge
+
+__all__ = [
+    "CertificateAuthority",
+    "CsrRefused",
+    "Edge",
+    "EdgeLimits",
+    "EdgeNames",
+    "SignedCertificate",
+    "TunnelDirectory",
+    "TunnelRecord",
+    "Verdict",
+    "ingress_middleware",
+]

@@ -1,0 +1,326 @@
+"""A third party's request on its way through a tunnel, whatever protocol it came by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from inkbox_async.sandbox.edge.data_plane import Relays, refuse_post
+from inkbox_async.sandbox.edge.envelope import (
+    TCP_STREAM,
+    WEBHOOK,
+    WS_UPGRADE,
+    ReplyHead,
+    envelope_head,
+    reply_head,
+    request_fields,
+)
+from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
+from inkbox_async.sandbox.edge.http2_codes import ErrorCode
+from inkbox_async.sandbox.edge.http2_headers import Header, header_list_size
+from inkbox_async.sandbox.edge.names import EdgeNames
+from inkbox_async.sandbox.edge.relay import Exchange, Intake, ListenerLost, NoListener, Relay
+from inkbox_async.sandbox.edge.session import Session, SessionState
+
+
+class Refusal(Exception):
+    """What the edge itself answers to a third party.
+
+    Attributes:
+        status: HTTP status.
+        reason: A word for programs: `no-tunnel`, `no-listener`, ...
+        detail: A sentence for people.
+        headers: Further header fields of the answer.
+    """
+
+    def __init__(
+        self, status: int, reason: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class RequestBody(Protocol):
+    """The body of a third party's request."""
+
+    def at_end(self) -> bool:
+        """Everything has arrived and been read."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next bytes, `b""` at the end."""
+        ...
+
+
+@dataclass(slots=True)
+class PublicRequest:
+    """A third party's request.
+
+    Attributes:
+        path: Path and query, byte for byte as sent.
+        fields: Header fields as sent, pseudo-headers and hop-by-hop ones included or not.
+        peer: IP address of the third party.
+    """
+
+    method: bytes
+    path: bytes
+    fields: list[Header]
+    peer: str | None
+    body: RequestBody
+
+
+@dataclass(slots=True)
+class Answer:
+    """A listener's reply: the head, and the stream its body is read from."""
+
+    head: ReplyHead
+    body: Stream
+
+
+@dataclass(slots=True)
+class OpenBridge:
+    """An accepted WebSocket or TCP stream: the bridge, the session it belongs to, the reply's head."""
+
+    stream: Stream
+    session: Session
+    head: ReplyHead | None = None
+
+
+class Ingress:
+    """Finds a host's tunnel and takes requests through it.
+
+    Args:
+        relays: Where the tunnels are.
+        names: Which host belongs to which tunnel.
+    """
+
+    def __init__(self, relays: Relays, names: EdgeNames) -> None:
+        self._relays = relays
+        self._names = names
+        self._limits = relays.limits
+        self._by_name: dict[str, Relay] = {}
+
+    async def relay_for(self, authority: str) -> Relay:
+        """The relay of the tunnel meant by a Host or `:authority` value.
+
+        Raises:
+            Refusal: It names no tunnel, or one whose requests arrive as TLS only.
+        """
+        name = self._names.tunnel_name(authority)
+        if name is None:
+            raise Refusal(421, "not-a-tunnel", "this host is not a tunnel's public host")
+        relay = self._by_name.get(name)
+        if relay is None or relay.live is None or relay.record.tunnel_name != name:
+            record = await self._relays.directory.resolve_tunnel_by_name(name)
+            if record is None:
+                self._by_name.pop(name, None)
+                raise Refusal(404, "no-tunnel", f"there is no tunnel named {name}")
+            relay = self._by_name[name] = self._relays.relay(record)
+        if relay.record.is_passthrough:
+            raise Refusal(421, "passthrough", "this tunnel takes TLS with its name as SNI on the edge's port")
+        return relay
+
+    def forget(self, relay: Relay) -> None:
+        """The tunnel has changed or is gone: ask the directory again."""
+        for name in [name for name, known in self._by_name.items() if known is relay]:
+            del self._by_name[name]
+
+    @asynccontextmanager
+    async def exchange(self, relay: Relay, request: PublicRequest) -> AsyncIterator[Answer]:
+        """Send a request through the tunnel; the block writes the answer to the third party.
+
+        The request's body is still being sent up while the answer comes down, if the listener wants that.
+        When the block is left, whatever is unfinished in either direction is given up.
+
+        Raises:
+            Refusal: The listener did not give an answer.
+            StreamReset: The request's own body broke off.
+        """
+        first, complete = await self._gather(request.body)
+        upload: asyncio.Task[None] | None = None
+        exchange: Exchange | None = None
+        intake: Stream | None = None
+        try:
+            post: Stream | None = None
+            try:
+                async with asyncio.timeout(self._limits.response_deadline_seconds):
+                    session, intake = await self._claim(relay)
+                    exchange = relay.open_exchange(session)
+                    head = self._head(exchange, request, intake, WEBHOOK, ())
+                    intake.respond(head, end=complete and not first)
+                    if complete:
+                        if first and not intake.write_now(first, end=True):
+                            await self._send(session, intake, first, request.body)
+                        post = await exchange.reply
+                if post is None:
+                    upload = asyncio.create_task(self._send(session, intake, first, request.body))
+                    post = await self._reply_during(upload, exchange)
+            except (TimeoutError, NoListener, ListenerLost) as problem:
+                raise _refusal(problem) from None
+            yield Answer(_checked_head(post), post)
+        finally:
+            if upload is not None:
+                upload.cancel()
+            if intake is not None and not intake.is_over:
+                intake.reset(ErrorCode.CANCEL)
+            if exchange is not None:
+                _give_up(relay, exchange)
+
+    @asynccontextmanager
+    async def upgrade(self, relay: Relay, request: PublicRequest) -> AsyncIterator[OpenBridge | Answer]:
+        """Ask the listener for a WebSocket: an open bridge, or the answer that refuses it.
+
+        Raises:
+            Refusal: The listener did not answer, or accepted and did not open the bridge in time.
+        """
+        expected = relay.expect_bridge("ws")
+        exchange: Exchange | None = None
+        try:
+            try:
+                async with asyncio.timeout(self._limits.response_deadline_seconds):
+                    session, intake = await self._claim(relay)
+                    exchange = relay.open_exchange(session)
+                    extra = [(b"inkbox-ws-id", expected.id.encode())]
+                    intake.respond(self._head(exchange, request, intake, WS_UPGRADE, extra), end=True)
+                    post = await exchange.reply
+                    head = _checked_head(post)
+                    accepted = head.status in (101, 200)
+                    bridge = await expected.opened if accepted else None
+            except (TimeoutError, NoListener, ListenerLost) as problem:
+                raise _refusal(problem) from None
+            yield Answer(head, post) if bridge is None else OpenBridge(bridge, session, head)
+        finally:
+            relay.forget_bridge(expected)
+            if expected.stream is not None:
+                expected.stream.reset(ErrorCode.CANCEL)
+            if exchange is not None:
+                _give_up(relay, exchange)
+
+    @asynccontextmanager
+    async def open_tcp(self, relay: Relay, server_name: str, peer: str | None) -> AsyncIterator[OpenBridge]:
+        """Ask the listener of a passthrough tunnel for a bridge that carries one TCP connection.
+
+        Raises:
+            Refusal: Nobody listens, or the bridge was not opened in time.
+        """
+        expected = relay.expect_bridge("tcp")
+        try:
+            try:
+                async with asyncio.timeout(self._limits.response_deadline_seconds):
+                    session, intake = await self._claim(relay)
+                    extra = [
+                        (b"inkbox-tcp-id", expected.id.encode()),
+                        (b"inkbox-sni-host", server_name.encode()),
+                    ]
+                    # the request id is only a label: no response is posted for a TCP stream
+                    head = envelope_head(expected.id, route_kind=TCP_STREAM, peer=peer, extra=extra)
+                    intake.respond(head, end=True)
+                    bridge = await expected.opened
+            except (TimeoutError, NoListener) as problem:
+                raise _refusal(problem) from None
+            yield OpenBridge(bridge, session)
+        finally:
+            relay.forget_bridge(expected)
+            if expected.stream is not None:
+                expected.stream.reset(ErrorCode.CANCEL)
+
+    async def _gather(self, body: RequestBody) -> tuple[bytes, bool]:
+        """The beginning of the body, and whether that is all of it."""
+        if body.at_end():
+            return b"", True
+        chunks: list[bytes] = []
+        size = 0
+        with suppress(TimeoutError):  # a body that comes slowly is passed on as far as it is here
+            async with asyncio.timeout(self._limits.gather_seconds):
+                while size < self._limits.gather_bytes and not body.at_end():
+                    chunk = await body.read()
+                    chunks.append(chunk)
+                    size += len(chunk)
+        return b"".join(chunks), body.at_end()
+
+    async def _claim(self, relay: Relay) -> Intake:
+        while True:
+            session, intake = await relay.claim()
+            if not intake.is_over and session.state is SessionState.LIVE:
+                return session, intake
+
+    def _head(
+        self,
+        exchange: Exchange,
+        request: PublicRequest,
+        intake: Stream,
+        kind: bytes,
+        extra: list[Header] | tuple[()],
+    ) -> list[Header]:
+        head = envelope_head(
+            exchange.id,
+            method=request.method,
+            path=request.path,
+            route_kind=kind,
+            peer=request.peer,
+            fields=request_fields(request.fields),
+            extra=extra,
+        )
+        if header_list_size(head) > intake.connection.core.peer_max_header_list:
+            raise Refusal(
+                431, "headers-too-large", "the request's header fields are larger than the listener takes"
+            )
+        return head
+
+    async def _send(self, session: Session, intake: Stream, first: bytes, body: RequestBody) -> None:
+        """Send the request's body on as it comes, at the pace of the slower side."""
+        session.begin_transfer()
+        try:
+            chunk = first
+            while True:
+                if chunk:
+                    async with asyncio.timeout(self._limits.response_deadline_seconds):
+                        await intake.write(chunk)
+                if body.at_end():
+                    break
+                chunk = await body.read()
+                if not chunk:
+                    break
+            await intake.write(b"", end=True)
+        except StreamReset:
+            if intake.reset_code is None:
+                raise
+            # the listener wants no more of it; its reply is still to come
+        finally:
+            session.end_transfer()
+
+    async def _reply_during(self, upload: asyncio.Task[None], exchange: Exchange) -> Stream:
+        either: set[asyncio.Future[None] | asyncio.Future[Stream]] = {upload, exchange.reply}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if upload.done():
+            upload.result()
+        async with asyncio.timeout(self._limits.response_deadline_seconds):
+            return await exchange.reply
+
+
+def _give_up(relay: Relay, exchange: Exchange) -> None:
+    relay.close_exchange(exchange)
+    post = exchange.post
+    if post is not None and not post.remote_closed:
+        refuse_post(post, 410, "the third party has gone")
+
+
+def _checked_head(post: Stream) -> ReplyHead:
+    head = reply_head(post.headers)
+    if head is None:
+        raise Refusal(502, "bad-reply", "the listener's reply has no usable inkbox-status")
+    return head
+
+
+def _refusal(problem: Exception) -> Refusal:
+    if isinstance(problem, NoListener):
+        return Refusal(503, "no-listener", "no listener is connected to this tunnel")
+    if isinstance(problem, ListenerLost):
+        return Refusal(502, "listener-lost", "the listener went away before it answered")
+    return Refusal(504, "response-deadline-exceeded", "the listener did not answer in time")
