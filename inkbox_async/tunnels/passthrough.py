@@ -1,0 +1,5 @@
+"""x"""
+
+
+class Passthrough:
+    async def serve(self, *a): ...
