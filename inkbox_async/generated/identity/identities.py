@@ -193,7 +193,7 @@ class IdentitiesHelpers:
             agent_handle=self.agent_handle,
         )
 
-    async def grant_access(self, viewer_identity_id: UUID | str | None | Unset = UNSET) -> IdentityAccess:
+    async def grant_access(self, viewer_identity_id: UUID | str | None) -> IdentityAccess:
         """Let another identity, or every identity of the organization, see this one.
 
         A grant to everybody replaces the single ones. A single grant next to one for everybody is
@@ -202,8 +202,7 @@ class IdentitiesHelpers:
         Deprecated: today's servers have removed or changed this operation.
 
         Args:
-            viewer_identity_id: Id of the identity that may see it. None, or nothing, means every active
-                identity.
+            viewer_identity_id: Id of the identity that may see it. None means every active identity.
 
         Returns:
             The grant.

@@ -221,8 +221,8 @@ class IdentityAccess(InkboxModel):
 class GrantIdentityAccessRequest(RequestModel):
     """Whom to let see an identity."""
 
-    viewer_identity_id: UUID | None = None
-    """Id of the identity that may see it. None, or nothing, means every active identity."""
+    viewer_identity_id: UUID | None
+    """Id of the identity that may see it. None means every active identity."""
 
 
 class ApiKeyStatus(OpenEnum):

@@ -384,9 +384,7 @@ class IdentitiesResource(Resource):
             builtins.list[IdentityAccess],
         )
 
-    async def grant_access(
-        self, agent_handle: str, viewer_identity_id: UUID | str | None | Unset = UNSET
-    ) -> IdentityAccess:
+    async def grant_access(self, agent_handle: str, viewer_identity_id: UUID | str | None) -> IdentityAccess:
         """Let another identity, or every identity of the organization, see this one.
 
         A grant to everybody replaces the single ones. A single grant next to one for everybody is
@@ -396,8 +394,7 @@ class IdentitiesResource(Resource):
 
         Args:
             agent_handle: Handle of the identity.
-            viewer_identity_id: Id of the identity that may see it. None, or nothing, means every active
-                identity.
+            viewer_identity_id: Id of the identity that may see it. None means every active identity.
 
         Returns:
             The grant.
@@ -416,8 +413,7 @@ class IdentitiesResource(Resource):
         Source: `POST /api/v1/identities/{agent_handle}/access`.
         """
         _body: dict[str, object] = {}
-        if not isinstance(viewer_identity_id, Unset):
-            _body["viewer_identity_id"] = viewer_identity_id
+        _body["viewer_identity_id"] = viewer_identity_id
         return await self._transport.request(
             "POST",
             f"/api/v1/identities/{segment(agent_handle)}/access",
