@@ -196,12 +196,12 @@ def _union(specification: Specification, name: str, node: Node, area: str) -> st
         otherwise = node.get("x-otherwise")
         if otherwise is None:
             raise SpecificationError(f"{area}.yaml: {name} has a discriminator and no x-otherwise")
-        other = specification.schema(otherwise, area).name
+        others = [specification.schema(otherwise, area).name]
+        if absent := node.get("x-absent"):
+            others.append(specification.schema(absent, area).name)
         tags = " | ".join(f'Annotated[{m.name}, Tag("{m.name}")]' for m in members)
-        alias = (
-            f"{name}: TypeAlias = Annotated[\n    {tags},\n"
-            f"    told_apart_by({discriminator['propertyName']!r}, {mapping!r}, {other!r}),\n]"
-        )
+        choice = [repr(discriminator["propertyName"]), repr(mapping), *map(repr, others)]
+        alias = f"{name}: TypeAlias = Annotated[\n    {tags},\n    told_apart_by({', '.join(choice)}),\n]"
     return f'{alias}\n"""{description}"""\n'
 
 

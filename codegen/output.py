@@ -14,6 +14,7 @@ from .models import render_models, render_queries
 from .operations import render_operations
 from .resources import render_resources
 from .specification import Specification
+from .typed_dicts import render_typed_dicts
 
 HEADER = '''"""{purpose}
 
@@ -33,6 +34,16 @@ def render(folder: Path) -> dict[str, str]:
     names = _public_names(models)
     files["models/__init__.py"] = _headed(
         "Every model and enum by name, imported on first use.", "`openapi/`", _lazy_index(names)
+    )
+    typed_dicts = render_typed_dicts(specification)
+    for area, text in typed_dicts.items():
+        files[f"typed_dicts/{area}.py"] = _headed(
+            f"Raw JSON of the {area} area.", f"`openapi/{area}.yaml`", text
+        )
+    files["typed_dicts/__init__.py"] = _headed(
+        "The documented types of raw JSON by name, imported on first use.",
+        "`openapi/`",
+        _lazy_index(_public_names(typed_dicts)),
     )
     files["queries/__init__.py"] = _headed("Query parameters of each operation.", "`openapi/`", "")
     for area, text in render_queries(specification).items():

@@ -110,6 +110,14 @@ class Specification:
         except KeyError:
             raise SpecificationError(f"{area}.yaml: {reference} names no schema of {file}") from None
 
+    def typed_dicts(self) -> dict[str, dict[str, str]]:
+        """The documented names of raw JSON types and the schemas they stand for, by area."""
+        return {
+            file.removesuffix(".yaml"): document["x-typed-dicts"]
+            for file, document in sorted(self._files.items())
+            if "x-typed-dicts" in document
+        }
+
     @cached_property
     def requests(self) -> frozenset[str]:
         """Names of the schemas that only clients send: reachable from a request body and from no answer."""

@@ -93,11 +93,18 @@ def null_defaults(*fields: str) -> Any:  # Any: pydantic's decorator proxy has n
     return field_validator(*fields, mode="before")(fill)
 
 
-def told_apart_by(field: str, models: Mapping[str, str], otherwise: str) -> Discriminator:
-    """Chooses the model of a union by the value of one field; an unknown value chooses `otherwise`."""
+def told_apart_by(
+    field: str, models: Mapping[str, str], otherwise: str, absent: str | None = None
+) -> Discriminator:
+    """Chooses the model of a union by the value of one field.
+
+    An unknown value chooses `otherwise`; a missing field chooses `absent` where it is given.
+    """
 
     def choose(value: object) -> str:
         told = value.get(field) if isinstance(value, Mapping) else getattr(value, field, None)
+        if told is None and absent is not None:
+            return absent
         return models.get(str(told), otherwise)
 
     return Discriminator(choose)

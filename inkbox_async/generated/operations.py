@@ -709,6 +709,88 @@ OPERATIONS: tuple[Operation, ...] = (
         response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
+        id="webhooks.subscriptions.list",
+        method="GET",
+        path="/api/v1/webhooks/subscriptions",
+        status=200,
+        area="webhooks",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+            )
+        ),
+        query="inkbox_async.generated.queries.webhooks:WebhooksSubscriptionsListQuery",
+        response="inkbox_async.generated.models.webhooks:WebhookSubscriptionList",
+    ),
+    Operation(
+        id="webhooks.subscriptions.create",
+        method="POST",
+        path="/api/v1/webhooks/subscriptions",
+        status=201,
+        area="webhooks",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+            )
+        ),
+        body="inkbox_async.generated.models.webhooks:CreateWebhookSubscriptionRequest",
+        body_required=True,
+        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
+    ),
+    Operation(
+        id="webhooks.subscriptions.get",
+        method="GET",
+        path="/api/v1/webhooks/subscriptions/{sub_id}",
+        status=200,
+        area="webhooks",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+            )
+        ),
+        path_types={"sub_id": "uuid"},
+        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
+    ),
+    Operation(
+        id="webhooks.subscriptions.update",
+        method="PATCH",
+        path="/api/v1/webhooks/subscriptions/{sub_id}",
+        status=200,
+        area="webhooks",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+            )
+        ),
+        path_types={"sub_id": "uuid"},
+        body="inkbox_async.generated.models.webhooks:UpdateWebhookSubscriptionRequest",
+        body_required=True,
+        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
+    ),
+    Operation(
+        id="webhooks.subscriptions.delete",
+        method="DELETE",
+        path="/api/v1/webhooks/subscriptions/{sub_id}",
+        status=204,
+        area="webhooks",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+            )
+        ),
+        path_types={"sub_id": "uuid"},
+    ),
+    Operation(
         id="vault.info",
         method="GET",
         path="/api/v1/vault/info",

@@ -27,6 +27,60 @@ if TYPE_CHECKING:
     from .common import SmsStatus as SmsStatus
     from .common import StorageLimitDetail as StorageLimitDetail
     from .common import ValidationProblem as ValidationProblem
+    from .events import A2AEvent as A2AEvent
+    from .events import A2AEventAffiliation as A2AEventAffiliation
+    from .events import A2AEventCaller as A2AEventCaller
+    from .events import A2AEventData as A2AEventData
+    from .events import A2AEventType as A2AEventType
+    from .events import CallEndedEvent as CallEndedEvent
+    from .events import CallEndedEventData as CallEndedEventData
+    from .events import CallEventType as CallEventType
+    from .events import EndedCall as EndedCall
+    from .events import EndedCallActionItem as EndedCallActionItem
+    from .events import EndedCallConnection as EndedCallConnection
+    from .events import EndedCallForwarding as EndedCallForwarding
+    from .events import EndedCallTranscript as EndedCallTranscript
+    from .events import EventAgentIdentity as EventAgentIdentity
+    from .events import EventCompanion as EventCompanion
+    from .events import EventCompanionHistoryEntry as EventCompanionHistoryEntry
+    from .events import EventCompanionReplyContext as EventCompanionReplyContext
+    from .events import EventContact as EventContact
+    from .events import EventContext as EventContext
+    from .events import EventContextBlock as EventContextBlock
+    from .events import EventContextCall as EventContextCall
+    from .events import EventContextMail as EventContextMail
+    from .events import EventContextText as EventContextText
+    from .events import EventTranscriptEntry as EventTranscriptEntry
+    from .events import IMessageEvent as IMessageEvent
+    from .events import IMessageEventData as IMessageEventData
+    from .events import IMessageEventMedia as IMessageEventMedia
+    from .events import IMessageEventMessage as IMessageEventMessage
+    from .events import IMessageEventReaction as IMessageEventReaction
+    from .events import IMessageEventRecipient as IMessageEventRecipient
+    from .events import IMessageEventTapback as IMessageEventTapback
+    from .events import IMessageEventType as IMessageEventType
+    from .events import IncomingCallAnswer as IncomingCallAnswer
+    from .events import IncomingCallEvent as IncomingCallEvent
+    from .events import IncomingCallRateLimit as IncomingCallRateLimit
+    from .events import MailEvent as MailEvent
+    from .events import MailEventAgentIdentity as MailEventAgentIdentity
+    from .events import MailEventContact as MailEventContact
+    from .events import MailEventData as MailEventData
+    from .events import MailEventMessage as MailEventMessage
+    from .events import MailEventType as MailEventType
+    from .events import SlackEvent as SlackEvent
+    from .events import SlackEventActor as SlackEventActor
+    from .events import SlackEventData as SlackEventData
+    from .events import SlackEventType as SlackEventType
+    from .events import SlackEventUserProfile as SlackEventUserProfile
+    from .events import TextEvent as TextEvent
+    from .events import TextEventData as TextEventData
+    from .events import TextEventMedia as TextEventMedia
+    from .events import TextEventMessage as TextEventMessage
+    from .events import TextEventRecipient as TextEventRecipient
+    from .events import TextEventType as TextEventType
+    from .events import UnknownEvent as UnknownEvent
+    from .events import WebhookEvent as WebhookEvent
     from .identities import AgentIdentityDetail as AgentIdentityDetail
     from .identities import AgentIdentitySummary as AgentIdentitySummary
     from .identities import AgentSignupInvitationStatus as AgentSignupInvitationStatus
@@ -108,8 +162,17 @@ if TYPE_CHECKING:
     from .vault import VaultSecretUpdateRequest as VaultSecretUpdateRequest
     from .vault import VaultUnlockResponse as VaultUnlockResponse
     from .vault import WrappedVaultKey as WrappedVaultKey
+    from .webhooks import CreateWebhookSubscriptionRequest as CreateWebhookSubscriptionRequest
+    from .webhooks import UpdateWebhookSubscriptionRequest as UpdateWebhookSubscriptionRequest
+    from .webhooks import WebhookSubscription as WebhookSubscription
+    from .webhooks import WebhookSubscriptionList as WebhookSubscriptionList
 
 AREAS = {
+    "A2AEvent": "events",
+    "A2AEventAffiliation": "events",
+    "A2AEventCaller": "events",
+    "A2AEventData": "events",
+    "A2AEventType": "events",
     "AccessGrantRequest": "vault",
     "AccessRule": "vault",
     "AgentIdentityDetail": "identities",
@@ -125,16 +188,36 @@ AREAS = {
     "ApiKeyStatus": "identities",
     "AttachmentLink": "mail",
     "AttachmentMetadata": "mail",
+    "CallEndedEvent": "events",
+    "CallEndedEventData": "events",
+    "CallEventType": "events",
     "ContactRuleDirection": "common",
     "ContactRuleStatus": "common",
     "CreateApiKeyRequest": "identities",
     "CreateIdentityRequest": "identities",
     "CreateMailContactRuleRequest": "mail",
+    "CreateWebhookSubscriptionRequest": "webhooks",
     "CreatedApiKey": "identities",
     "Domain": "identities",
     "DuplicateContactRuleDetail": "common",
     "EmptyRequest": "common",
+    "EndedCall": "events",
+    "EndedCallActionItem": "events",
+    "EndedCallConnection": "events",
+    "EndedCallForwarding": "events",
+    "EndedCallTranscript": "events",
     "ErrorResponse": "common",
+    "EventAgentIdentity": "events",
+    "EventCompanion": "events",
+    "EventCompanionHistoryEntry": "events",
+    "EventCompanionReplyContext": "events",
+    "EventContact": "events",
+    "EventContext": "events",
+    "EventContextBlock": "events",
+    "EventContextCall": "events",
+    "EventContextMail": "events",
+    "EventContextText": "events",
+    "EventTranscriptEntry": "events",
     "FilterMode": "common",
     "FilterModeChangeNotice": "common",
     "ForwardMessageRequest": "mail",
@@ -142,6 +225,14 @@ AREAS = {
     "ForwardRecipients": "mail",
     "GrantIdentityAccessRequest": "identities",
     "HandleUnavailableDetail": "common",
+    "IMessageEvent": "events",
+    "IMessageEventData": "events",
+    "IMessageEventMedia": "events",
+    "IMessageEventMessage": "events",
+    "IMessageEventReaction": "events",
+    "IMessageEventRecipient": "events",
+    "IMessageEventTapback": "events",
+    "IMessageEventType": "events",
     "IdempotencyDetail": "common",
     "IdentityAccess": "identities",
     "IdentityIMessageNumber": "identities",
@@ -151,10 +242,19 @@ AREAS = {
     "IdentityPhoneNumberCreateOptions": "identities",
     "IdentityStatus": "identities",
     "IdentityTunnelCreateOptions": "identities",
+    "IncomingCallAnswer": "events",
+    "IncomingCallEvent": "events",
+    "IncomingCallRateLimit": "events",
     "LineInventoryDetail": "common",
     "LineQuotaDetail": "common",
     "MailAttachment": "mail",
     "MailContactRule": "mail",
+    "MailEvent": "events",
+    "MailEventAgentIdentity": "events",
+    "MailEventContact": "events",
+    "MailEventData": "events",
+    "MailEventMessage": "events",
+    "MailEventType": "events",
     "MailRuleAction": "mail",
     "MailRuleMatchType": "mail",
     "Mailbox": "mail",
@@ -176,20 +276,33 @@ AREAS = {
     "SigningKey": "identities",
     "SigningKeyStatus": "identities",
     "SignupRestrictions": "identities",
+    "SlackEvent": "events",
+    "SlackEventActor": "events",
+    "SlackEventData": "events",
+    "SlackEventType": "events",
+    "SlackEventUserProfile": "events",
     "SmsStatus": "common",
     "StorageLimitDetail": "common",
     "TLSMode": "tunnels",
+    "TextEvent": "events",
+    "TextEventData": "events",
+    "TextEventMedia": "events",
+    "TextEventMessage": "events",
+    "TextEventRecipient": "events",
+    "TextEventType": "events",
     "Thread": "mail",
     "ThreadDetail": "mail",
     "ThreadFolder": "mail",
     "ThreadPage": "mail",
     "TunnelStatus": "tunnels",
     "TunnelSummary": "tunnels",
+    "UnknownEvent": "events",
     "UpdateIdentityRequest": "identities",
     "UpdateMailContactRuleRequest": "mail",
     "UpdateMailboxRequest": "mail",
     "UpdateMessageFlagsRequest": "mail",
     "UpdateThreadRequest": "mail",
+    "UpdateWebhookSubscriptionRequest": "webhooks",
     "ValidationProblem": "common",
     "VaultInfo": "vault",
     "VaultInitializeRequest": "vault",
@@ -204,6 +317,9 @@ AREAS = {
     "VaultSecretUpdateRequest": "vault",
     "VaultUnlockResponse": "vault",
     "VerifyAgentSignupRequest": "identities",
+    "WebhookEvent": "events",
+    "WebhookSubscription": "webhooks",
+    "WebhookSubscriptionList": "webhooks",
     "WhoamiApiKeyResponse": "identities",
     "WhoamiJwtResponse": "identities",
     "WhoamiResponse": "identities",
@@ -211,6 +327,11 @@ AREAS = {
 }
 
 __all__ = [
+    "A2AEvent",
+    "A2AEventAffiliation",
+    "A2AEventCaller",
+    "A2AEventData",
+    "A2AEventType",
     "AccessGrantRequest",
     "AccessRule",
     "AgentIdentityDetail",
@@ -226,16 +347,36 @@ __all__ = [
     "ApiKeyStatus",
     "AttachmentLink",
     "AttachmentMetadata",
+    "CallEndedEvent",
+    "CallEndedEventData",
+    "CallEventType",
     "ContactRuleDirection",
     "ContactRuleStatus",
     "CreateApiKeyRequest",
     "CreateIdentityRequest",
     "CreateMailContactRuleRequest",
+    "CreateWebhookSubscriptionRequest",
     "CreatedApiKey",
     "Domain",
     "DuplicateContactRuleDetail",
     "EmptyRequest",
+    "EndedCall",
+    "EndedCallActionItem",
+    "EndedCallConnection",
+    "EndedCallForwarding",
+    "EndedCallTranscript",
     "ErrorResponse",
+    "EventAgentIdentity",
+    "EventCompanion",
+    "EventCompanionHistoryEntry",
+    "EventCompanionReplyContext",
+    "EventContact",
+    "EventContext",
+    "EventContextBlock",
+    "EventContextCall",
+    "EventContextMail",
+    "EventContextText",
+    "EventTranscriptEntry",
     "FilterMode",
     "FilterModeChangeNotice",
     "ForwardMessageRequest",
@@ -243,6 +384,14 @@ __all__ = [
     "ForwardRecipients",
     "GrantIdentityAccessRequest",
     "HandleUnavailableDetail",
+    "IMessageEvent",
+    "IMessageEventData",
+    "IMessageEventMedia",
+    "IMessageEventMessage",
+    "IMessageEventReaction",
+    "IMessageEventRecipient",
+    "IMessageEventTapback",
+    "IMessageEventType",
     "IdempotencyDetail",
     "IdentityAccess",
     "IdentityIMessageNumber",
@@ -252,10 +401,19 @@ __all__ = [
     "IdentityPhoneNumberCreateOptions",
     "IdentityStatus",
     "IdentityTunnelCreateOptions",
+    "IncomingCallAnswer",
+    "IncomingCallEvent",
+    "IncomingCallRateLimit",
     "LineInventoryDetail",
     "LineQuotaDetail",
     "MailAttachment",
     "MailContactRule",
+    "MailEvent",
+    "MailEventAgentIdentity",
+    "MailEventContact",
+    "MailEventData",
+    "MailEventMessage",
+    "MailEventType",
     "MailRuleAction",
     "MailRuleMatchType",
     "Mailbox",
@@ -277,20 +435,33 @@ __all__ = [
     "SigningKey",
     "SigningKeyStatus",
     "SignupRestrictions",
+    "SlackEvent",
+    "SlackEventActor",
+    "SlackEventData",
+    "SlackEventType",
+    "SlackEventUserProfile",
     "SmsStatus",
     "StorageLimitDetail",
     "TLSMode",
+    "TextEvent",
+    "TextEventData",
+    "TextEventMedia",
+    "TextEventMessage",
+    "TextEventRecipient",
+    "TextEventType",
     "Thread",
     "ThreadDetail",
     "ThreadFolder",
     "ThreadPage",
     "TunnelStatus",
     "TunnelSummary",
+    "UnknownEvent",
     "UpdateIdentityRequest",
     "UpdateMailContactRuleRequest",
     "UpdateMailboxRequest",
     "UpdateMessageFlagsRequest",
     "UpdateThreadRequest",
+    "UpdateWebhookSubscriptionRequest",
     "ValidationProblem",
     "VaultInfo",
     "VaultInitializeRequest",
@@ -305,6 +476,9 @@ __all__ = [
     "VaultSecretUpdateRequest",
     "VaultUnlockResponse",
     "VerifyAgentSignupRequest",
+    "WebhookEvent",
+    "WebhookSubscription",
+    "WebhookSubscriptionList",
     "WhoamiApiKeyResponse",
     "WhoamiJwtResponse",
     "WhoamiResponse",
