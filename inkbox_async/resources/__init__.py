@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .messages import MessagesResource
     from .signing_keys import SigningKeysResource
     from .threads import ThreadsResource
+    from .webhook_subscriptions import WebhooksNamespace
 
 
 class Resources:
@@ -90,6 +91,13 @@ class Resources:
         from ..vault.resource import VaultResource
 
         return VaultResource(self._transport)
+
+    @cached_property
+    def webhooks(self) -> WebhooksNamespace:
+        """Webhooks: `webhooks.subscriptions`."""
+        from .webhook_subscriptions import WebhooksNamespace
+
+        return WebhooksNamespace(self._transport)
 
     @cached_property
     def _whoami(self) -> WhoamiResource:
