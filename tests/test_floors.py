@@ -15,7 +15,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inkbox_async"
 # From the ground up. A room is the longest prefix that matches; rooms of one floor may use each other.
 FLOORS: list[tuple[str, ...]] = [
     ("modeling", "errors", "constants", "operation", "handles", "normalise", "generated.models"),
-    ("transport", "encoding", "error_mapping", "observe", "paging", "pool", "retry", "settings", "resource"),
+    (
+        "transport",
+        "encoding",
+        "error_mapping",
+        "observe",
+        "paging",
+        "pool",
+        "retry",
+        "settings",
+        "resource",
+        "upload",
+    ),
     ("generated.resources", "generated.identity"),
     ("resources", "vault", "tunnels", "webhooks", "signup"),
     ("identity",),
