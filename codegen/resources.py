@@ -37,6 +37,13 @@ class Method:
     parents: dict[str, bool]
 
     @property
+    def decoded(self) -> str:
+        """The type that the answer is read as."""
+        text = self.page or self.returns.text
+        wrapper = self.operation.node.get("x-also-wrapped-in")
+        return f"Annotated[{text}, unwrapped({wrapper!r})]" if wrapper else text
+
+    @property
     def path(self) -> str:
         """The path as an f-string, every parameter percent-encoded."""
         names = {a.wire: a.name for a in self.arguments if a.where == "path"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, Self, final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, ValidationInfo, field_validator
 
 
 @final
@@ -108,3 +109,13 @@ def told_apart_by(
         return models.get(str(told), otherwise)
 
     return Discriminator(choose)
+
+
+@cache  # one object a name, so that decoders for the same type are found again
+def unwrapped(name: str) -> BeforeValidator:
+    """Reads a list that some servers send bare and others as the one property `name` of an object."""
+
+    def unwrap(value: object) -> object:
+        return value[name] if isinstance(value, Mapping) and name in value else value
+
+    return BeforeValidator(unwrap)

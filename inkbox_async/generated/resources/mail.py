@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
+from inkbox_async.modeling import UNSET, Unset, unwrapped
 from inkbox_async.paging import AsyncPages
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.transport import Idempotency
@@ -814,7 +815,7 @@ class MailContactRulesResource(Resource):
         return await self._transport.request(
             "GET",
             f"/api/v1/mail/mailboxes/{segment(email_address)}/contact-rules",
-            builtins.list[MailContactRule],
+            Annotated[builtins.list[MailContactRule], unwrapped("items")],
             query={
                 "action": action,
                 "match_type": match_type,
@@ -1020,7 +1021,7 @@ class MailContactRulesResource(Resource):
         return await self._transport.request(
             "GET",
             "/api/v1/mail/contact-rules",
-            builtins.list[MailContactRule],
+            Annotated[builtins.list[MailContactRule], unwrapped("items")],
             query={
                 "mailbox_id": mailbox_id,
                 "action": action,
