@@ -34,13 +34,13 @@ def set_outcome(tx: Tx, channel: str, target: str, outcome: Outcome, times: int 
     Args:
         tx: The transaction.
         channel: `mail`, `text`, `imessage` or `call`.
-        target: Address or number in its comparable form, or `*` for everybody without a decision of their own.
+        target: Address or number in its comparable form, or `*` for everybody not named otherwise.
         outcome: What awaits them.
         times: How many it is for; None is for all of them.
     """
     tx.execute(
-        "INSERT OR REPLACE INTO outcomes "
-        "(channel, target, outcome, error_code, error_detail, script, remaining) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO outcomes (channel, target, outcome, error_code, error_detail, script, "
+        "remaining) VALUES (?, ?, ?, ?, ?, ?, ?)",
         channel,
         target,
         outcome.outcome,

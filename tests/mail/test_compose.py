@@ -72,7 +72,7 @@ def test_addresses_beyond_ascii_need_utf8_headers() -> None:
 
 def test_a_wrapped_message_is_carried_byte_for_byte() -> None:
     inner = b"From: a@b.example\r\nSubject:  odd \xff spacing\r\nDKIM-Signature: x\r\n\r\nbody \xfe\r\n"
-    raw = render(replace(MESSAGE, wrapped=inner))
+    raw = render(replace(MESSAGE, attachments=[Attachment("forwarded.eml", "message/rfc822", inner)]))
     assert inner in raw
     (part,) = parse(raw).attachments
     assert (part.filename, part.content_type) == ("forwarded.eml", "message/rfc822")

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, formataddr
 
-from inkbox_async.sandbox.mail.addresses import comparable
+from inkbox_async.sandbox.mail.addresses import comparable, normalise_address
 from inkbox_async.sandbox.mail.html_text import html_to_text
 from inkbox_async.sandbox.mail.mime import Attachment
 from inkbox_async.sandbox.mail.words import storable
@@ -36,8 +36,6 @@ class Outgoing:
     in_reply_to: str | None = None
     references: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
-    wrapped: bytes | None = field(default=None, repr=False)
-    """A whole message to carry along unchanged, as a `message/rfc822` part."""
 
 
 def render(message: Outgoing) -> bytes:
@@ -106,12 +104,6 @@ def _body(message: Outgoing) -> bytes:
         texts.append(_multipart("related", [page, *map(_leaf, inline)]) if inline else page)
     body = texts[0] if len(texts) == 1 else _multipart("alternative", texts)
     beside = [_leaf(part) for part in (listed if message.body_html is not None else message.attachments)]
-    if message.wrapped is not None:
-        # Bytes of others stay as they are: no library re-writes them, so that signatures still verify.
-        beside.append(
-            b"Content-Type: message/rfc822\r\nContent-Disposition: attachment; filename=forwarded.eml\r\n"
-            b"Content-Transfer-Encoding: 8bit\r\n\r\n" + message.wrapped
-        )
     return _multipart("mixed", [body, *beside]) if beside else body
 
 
@@ -124,9 +116,10 @@ def _text(content: str, subtype: str) -> bytes:
 
 def _leaf(attachment: Attachment) -> bytes:
     maintype, _, subtype = attachment.content_type.partition("/")
+    is_message = maintype.lower() == "message"
     part = EmailMessage(SMTP)
     part.set_content(
-        attachment.content,
+        b"" if is_message else attachment.content,
         maintype=maintype,
         subtype=subtype,
         disposition="inline" if attachment.is_inline else "attachment",
@@ -134,7 +127,11 @@ def _leaf(attachment: Attachment) -> bytes:
         cid=f"<{attachment.content_id}>" if attachment.content_id else None,
     )
     del part["MIME-Version"]
-    return part.as_bytes()
+    if not is_message:
+        return part.as_bytes()
+    # Messages inside messages are not encoded (RFC 2046, 5.2.1), nor re-written: signatures shall hold.
+    part.replace_header("Content-Transfer-Encoding", "8bit")
+    return part.as_bytes().rstrip(b"\r\n") + b"\r\n\r\n" + attachment.content
 
 
 def _multipart(subtype: str, parts: Sequence[bytes]) -> bytes:
@@ -207,13 +204,18 @@ def reply_all_recipients(
     """Whom a reply to all goes to: (To, Cc), without the own addresses, each person once.
 
     To is whoever asked for answers (Reply-To, else the sender) and the other To recipients; Cc is Cc.
+    What others wrote into these fields and is no address is left out.
     """
     seen = {comparable(address) for address in own_addresses}
 
     def fresh(addresses: Sequence[str]) -> list[str]:
         found = []
         for address in addresses:
-            if address and (key := comparable(address)) not in seen:
+            try:
+                key = normalise_address(address)
+            except ValueError:
+                continue
+            if key not in seen:
                 seen.add(key)
                 found.append(address)
         return found

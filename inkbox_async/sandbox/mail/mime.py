@@ -173,7 +173,7 @@ class _Body:
 
     def finished_attachments(self) -> Iterator[Attachment]:
         """The attachments under distinct names: a link names one by its filename."""
-        names = _DistinctNames()
+        names = DistinctNames()
         body_html = self.joined("html") or ""
         for part, disposition in self._parts:
             is_inline = part.content_id is not None and (
@@ -273,7 +273,7 @@ def _made_up_name(content_type: str, number: int) -> str:
     return f"attachment-{number}{ending}"
 
 
-class _DistinctNames:
+class DistinctNames:
     """Hands out filenames, numbering those that were asked for before."""
 
     def __init__(self) -> None:
