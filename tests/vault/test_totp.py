@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkbox_async.vault import totp
 from inkbox_async.vault.totp import (
     TOTPAlgorithm,
     TOTPCode,
@@ -41,7 +40,7 @@ def test_time_based_codes(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     config = TOTPConfig(case["secret"], case["algorithm"], case["digits"], case["period"])
     expected = TOTPCode(case["code"], case["period_start"], case["period_end"], case["seconds_remaining"])
     assert generate_totp(config, at=case["unix_time"]) == expected
-    monkeypatch.setattr(totp.time, "time", lambda: case["unix_time"])
+    monkeypatch.setattr("inkbox_async.vault.totp.time.time", lambda: case["unix_time"])
     assert generate_totp(config) == expected
     assert config.generate_code() == expected
 

@@ -1,0 +1,106 @@
+"""Nothing secret leaves the client in the clear: not to the server, logs, errors, reprs or the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from pathlib import Path
+
+import pytest
+
+from inkbox_async import AsyncInkbox, InkboxError, LoginPayload, OtherPayload, parse_totp_uri
+from inkbox_async.sandbox.app import Sandbox
+from inkbox_async.vault.crypto import compute_auth_hash, derive_master_key, derive_salt
+
+from .conftest import KEY, NEXT_KEY
+
+SEED = "JBSWY3DPEHPK3PXP"
+PASSWORD = "hush-hush-password"
+NOTE = "hush-hush-note"
+
+
+async def work(inkbox: AsyncInkbox) -> tuple[list[str], list[str]]:
+    """Use the vault in every way; returns what must stay secret, and everything that was shown on the way."""
+    shown: list[str] = []
+    result = await inkbox.vault.initialize(KEY)
+    unlocked = await inkbox.vault.unlock(KEY)
+    identity = await inkbox.create_identity("support-bot")
+    totp = parse_totp_uri(f"otpauth://totp/x?secret={SEED}")
+    secret = await identity.create_secret("Login", LoginPayload(PASSWORD, totp=totp, notes=NOTE))
+    other = await unlocked.create_secret("Other", OtherPayload(NOTE))
+    await unlocked.update_secret(other.id, payload=OtherPayload(PASSWORD))
+    code = await identity.get_totp_code(secret.id)
+    await inkbox.vault.update_key(NEXT_KEY, recovery_code=result.recovery_codes[0])
+    await inkbox.vault.unlock(result.recovery_codes[1], identity_id=identity.id)
+    for failing in (
+        inkbox.vault.unlock(KEY),
+        inkbox.vault.unlock(f"{KEY}\ud800"),
+        inkbox.vault.update_key("weak", current_vault_key=NEXT_KEY),
+        inkbox.vault.update_key(KEY, current_vault_key=result.recovery_codes[2]),
+        inkbox.vault.delete_key(auth_hash(KEY, identity.organization_id)),
+        unlocked.update_secret(other.id, payload=LoginPayload(PASSWORD)),
+        identity.set_totp(other.id, f"otpauth://totp/x?secret={SEED}"),
+        identity.set_totp(secret.id, f"otpauth://totp/x?secret={SEED}!"),
+    ):
+        with pytest.raises((InkboxError, ValueError)) as caught:
+            await failing
+        shown += traceback.format_exception(caught.value)
+        shown += [repr(vars(caught.value)), repr(caught.value.args), repr(caught.value.__context__)]
+    shown += [
+        repr(x)
+        for x in (
+            result,
+            code,
+            unlocked,
+            unlocked.secrets,
+            identity.credentials,
+            identity.credentials.list(),
+            await unlocked.get_secret(secret.id),
+            inkbox,
+            inkbox.vault,
+        )
+    ]
+    hashes = [auth_hash(text, identity.organization_id) for text in (KEY, NEXT_KEY)]
+    return [KEY, NEXT_KEY, SEED, PASSWORD, NOTE, *result.recovery_codes, *hashes], shown
+
+
+def everything_under(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def auth_hash(text: str, organization_id: str) -> str:
+    return compute_auth_hash(derive_master_key(text, derive_salt(organization_id)))
+
+
+async def test_neither_reprs_nor_errors_nor_logs_nor_the_journal_show_secrets(
+    quick_argon2: None, sandbox: Sandbox, inkbox: AsyncInkbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secrets, shown = await work(inkbox)
+    shown += [caplog.text, *(repr(vars(record)) for record in caplog.records)]
+    shown += [repr(entry) for entry in sandbox.journal.entries()]
+    everything = "\n".join(shown)
+    assert [secret for secret in secrets if secret in everything] == []
+    assert len(sandbox.journal.entries()) > 20
+
+
+async def test_the_server_stores_only_what_it_may_know(quick_argon2: None, tmp_path: Path) -> None:
+    async with Sandbox(data=tmp_path / "inkbox.db") as sandbox, sandbox.client() as inkbox:
+        secrets, _ = await work(inkbox)
+        stored = await asyncio.to_thread(everything_under, tmp_path)
+    readable = [secret for secret in secrets if secret.encode() in stored]
+    verifier = auth_hash(NEXT_KEY, sandbox.organization_id)
+    assert verifier in readable, "the test must be able to find what is stored"
+    assert {text for text in readable if len(text) != 64} == set()
+    assert b"support-bot" in stored
+
+
+async def test_what_was_stored_opens_after_a_restart(quick_argon2: None, tmp_path: Path) -> None:
+    path = tmp_path / "inkbox.db"
+    async with Sandbox(data=path) as sandbox, sandbox.client() as inkbox:
+        await inkbox.vault.initialize(KEY)
+        await (await inkbox.vault.unlock(KEY)).create_secret("One", LoginPayload(PASSWORD))
+    async with Sandbox(data=path) as sandbox, sandbox.client(vault_key=KEY) as inkbox:
+        assert inkbox.vault.unlocked is not None
+        assert [secret.payload for secret in inkbox.vault.unlocked.secrets] == [LoginPayload(PASSWORD)]
