@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,13 +37,14 @@ class Outgoing:
     in_reply_to: str | None = None
     references: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Further header fields; those that the message has anyway are replaced."""
 
 
 def render(message: Outgoing) -> bytes:
     """The message with CRLF line ends. Blind copies are nowhere in it.
 
     Raises:
-        ValueError: A header cannot be written: it has a line break, or its name is none.
+        ValueError: A header has a line break, has no proper name, or describes the body.
     """
     addresses = [message.from_address, *message.to, *message.cc, message.reply_to or ""]
     policy = SMTP if all(address.isascii() for address in addresses) else SMTPUTF8
@@ -62,18 +64,17 @@ def render(message: Outgoing) -> bytes:
     if message.references:
         head["References"] = " ".join(message.references)
     for name, value in message.headers.items():
-        if name.lower() not in _COMPOSED:
-            head[name] = value
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _COMPOSED:
+            raise ValueError(f"the header {name!r} cannot be given")
+        del head[name]
+        head[name] = value
     head["MIME-Version"] = "1.0"
     header_block = head.as_bytes().removesuffix(b"\r\n")
     return header_block + _body(message)
 
 
-_COMPOSED = frozenset(
-    {"bcc", "content-type", "content-transfer-encoding", "content-disposition", "mime-version"}
-    | {"from", "to", "cc", "reply-to", "subject", "date", "message-id", "in-reply-to", "references"}
-)
-"""Headers that callers of `render` cannot give as further ones."""
+_COMPOSED = frozenset({"content-type", "content-transfer-encoding", "content-disposition", "mime-version"})
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
 
 
 def _named(address: str, display_name: str | None) -> str:

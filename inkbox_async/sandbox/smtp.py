@@ -1,0 +1,149 @@
+"""The SMTP server that takes in mail from outside (RFC 5321, 8BITMIME, SIZE, SMTPUTF8)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from .mail.outsiders import receive
+from .mail.rows import active_mailbox
+from .mail.words import storable
+from .settings import PLATFORM_DOMAIN
+
+if TYPE_CHECKING:
+    from .app import Sandbox
+
+logger = logging.getLogger("inkbox_async.sandbox")
+
+MAX_MESSAGE_BYTES = 36 * 1024 * 1024
+"""Largest message: 25 MB of attachments in base64, and what is around them."""
+MAX_RECIPIENTS = 100
+"""Recipients of one message; RFC 5321, section 4.5.3.1.8, asks for at least as many."""
+MAX_MESSAGES = 100
+"""Messages of one session."""
+IDLE_SECONDS = 300.0
+_MAX_COMMANDS = {"*": 100, "MAIL": MAX_MESSAGES, "DATA": MAX_MESSAGES, "RCPT": MAX_MESSAGES * MAX_RECIPIENTS}
+_NULL_SENDER = "<>"
+
+
+class SmtpServer:
+    """Takes in mail for the mailboxes of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
+        """`port` 0 takes a free one; `port` is the real one after `start`."""
+        self._sandbox = sandbox
+        self._host = host
+        self._asked_port = port
+        self._server: asyncio.Server | None = None
+        self._sessions: set[_SmtpSession] = set()
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._session, self._host, self._asked_port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening and cut off every session."""
+        if self._server is None:
+            return
+        self._server.close()
+        await asyncio.gather(*[session.cut_off() for session in self._sessions])
+        await self._server.wait_closed()
+        self._server = None
+
+    def _session(self) -> _SmtpSession:
+        return _SmtpSession(_Reception(self._sandbox), self._sessions)
+
+
+class _SmtpSession(SMTP):
+    """One connection."""
+
+    line_length_limit = 65_536
+    """Longer than RFC 5321 has it: many programs write whole paragraphs of HTML as one line."""
+
+    def __init__(self, reception: _Reception, sessions: set[_SmtpSession]) -> None:
+        super().__init__(
+            reception,
+            data_size_limit=MAX_MESSAGE_BYTES,
+            enable_SMTPUTF8=True,
+            hostname=f"mx.{PLATFORM_DOMAIN}",
+            ident="ESMTP Inkbox sandbox",
+            timeout=IDLE_SECONDS,
+            command_call_limit=_MAX_COMMANDS,
+            loop=asyncio.get_running_loop(),
+        )
+        self._sessions = sessions
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._sessions.add(self)
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.add_done_callback(_retrieve)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._sessions.discard(self)
+
+    async def cut_off(self) -> None:
+        """Close the connection at once."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+            await asyncio.wait([self._handler_coroutine])
+
+
+class _Reception:
+    """Decides about senders, recipients and messages."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        # aiosmtpd takes an empty sender, which bounces have, for none at all.
+        envelope.mail_from = address or _NULL_SENDER
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Sender accepted"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
+            return "452 4.5.3 Too many recipients; send the message to the others again"
+        mailbox = await self._sandbox.store.run(lambda tx: active_mailbox(tx, storable(address)))
+        if mailbox is None:
+            return "550 5.1.1 There is no mailbox of that name here"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 Recipient accepted"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        sender = envelope.mail_from or _NULL_SENDER
+        mail_from = None if sender == _NULL_SENDER else storable(sender)
+        raw = envelope.original_content or b""
+        deliveries = await receive(self._sandbox, raw, mail_from, envelope.rcpt_tos)
+        if not deliveries:
+            return "550 5.1.1 The mailbox no longer exists"
+        return f"250 2.0.0 Message accepted as {deliveries[0].message_id}"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """A failure of the sandbox goes to its log, not to the sender."""
+        logger.error("Mail could not be taken in", exc_info=error)
+        return "451 4.3.0 The sandbox failed; its log says why"
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """A connection that breaks is no error worth a word."""
+    if not task.cancelled():
+        task.exception()
