@@ -52,8 +52,8 @@ def check_event_types(event_types: Collection[str] | None, owner: str | None = N
 def _check_event(name: str, owner: str | None) -> None:
     if name == INCOMING_CALL:
         raise ValueError(
-            f"{INCOMING_CALL} cannot be subscribed to: its receiver's answer decides the call, so its address "
-            "belongs to the phone number, as incoming_call_webhook_url"
+            f"{INCOMING_CALL} cannot be subscribed to: its receiver's answer decides the call, so the phone "
+            "number names the receiver, as incoming_call_webhook_url"
         )
     wanted = next((who for prefix, who in FAMILIES.items() if name.startswith(prefix)), None)
     if wanted is None:

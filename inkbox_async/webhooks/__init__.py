@@ -8,9 +8,9 @@
         case MailEvent(data=data):
             ...
 
-`WebhookReceiver` in `inkbox_async.webhooks.fastapi` does both for a FastAPI or Starlette route. The documented
-types of the raw JSON (`MailWebhookPayload` and the like) are importable from here, too. Everything is loaded on
-first use.
+`WebhookReceiver` in `inkbox_async.webhooks.fastapi` does both for a FastAPI or Starlette route. The
+documented types of the raw JSON (`MailWebhookPayload` and the like) are importable from here, too. Everything
+is loaded on first use.
 """
 
 from __future__ import annotations

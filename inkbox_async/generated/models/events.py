@@ -203,23 +203,23 @@ class IMessageEventRecipient(InkboxModel):
 
     remote_number: str
     """Phone number or address."""
-    delivery_status: str | None = None
+    delivery_status: str | None
     """How far it has come."""
-    service: str | None = None
+    service: str | None
     """The service that carried it."""
-    error_code: str | None = None
+    error_code: str | None
     """Why it failed, for programs."""
-    error_message: str | None = None
+    error_message: str | None
     """Why it failed, in short."""
-    error_reason: str | None = None
+    error_reason: str | None
     """The cause."""
-    error_detail: str | None = None
+    error_detail: str | None
     """Why it failed, at length."""
-    sent_at: datetime | None = None
+    sent_at: datetime | None
     """When it was taken."""
-    delivered_at: datetime | None = None
+    delivered_at: datetime | None
     """When it arrived."""
-    failed_at: datetime | None = None
+    failed_at: datetime | None
     """When it was given up."""
 
 

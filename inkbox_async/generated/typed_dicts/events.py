@@ -555,23 +555,23 @@ class IMessageRecipientWire(TypedDict):
 
     remote_number: str
     """Phone number or address."""
-    delivery_status: NotRequired[IMessageDeliveryStatusWire | None]
+    delivery_status: IMessageDeliveryStatusWire | None
     """How far it has come."""
-    service: NotRequired[IMessageServiceWire | None]
+    service: IMessageServiceWire | None
     """The service that carried it."""
-    error_code: NotRequired[str | None]
+    error_code: str | None
     """Why it failed, for programs."""
-    error_message: NotRequired[str | None]
+    error_message: str | None
     """Why it failed, in short."""
-    error_reason: NotRequired[str | None]
+    error_reason: str | None
     """The cause."""
-    error_detail: NotRequired[str | None]
+    error_detail: str | None
     """Why it failed, at length."""
-    sent_at: NotRequired[str | None]
+    sent_at: str | None
     """When it was taken."""
-    delivered_at: NotRequired[str | None]
+    delivered_at: str | None
     """When it arrived."""
-    failed_at: NotRequired[str | None]
+    failed_at: str | None
     """When it was given up."""
 
 
