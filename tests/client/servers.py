@@ -121,6 +121,7 @@ class Wire:
         self.replies = replies
         self.keep_open = keep_open
         self.requests: list[bytes] = []
+        self.reached = asyncio.Event()
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -148,6 +149,7 @@ class Wire:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append(head)
+            self.reached.set()
             writer.write(self.replies[min(len(self.requests), len(self.replies)) - 1])
             await writer.drain()
             if self.keep_open:

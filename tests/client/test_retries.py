@@ -20,7 +20,7 @@ from inkbox_async.errors import (
 from inkbox_async.retry import Idempotency, back_off, retry_delay
 
 from .conftest import Connect
-from .servers import Answer, Server, Wire
+from .servers import Answer, Seen, Server, Wire
 
 SEND: dict[str, Any] = {"idempotency": Idempotency.SEND, "body": {"a": 1}}
 
@@ -216,9 +216,19 @@ async def test_half_an_answer_is_tried_again(connect: Connect) -> None:
 
 
 async def test_a_time_out_is_tried_again(server: Server, connect: Connect) -> None:
-    server.answers = [Answer(delay=0.4, body={}), Answer(body={"a": 1})]
+    over = asyncio.Event()
 
-    assert await connect(timeout=0.2).request("GET", "/api/v1/x", dict[str, int]) == {"a": 1}
+    async def slow_at_first(_: Seen) -> Answer:
+        if len(server.seen) == 1:
+            await over.wait()
+        return Answer(body={"a": 1})
+
+    server.handler = slow_at_first
+    transport = connect(timeout=0.2, max_retries=20)
+
+    assert await transport.request("GET", "/api/v1/x", dict[str, int]) == {"a": 1}
+    assert len(server.seen) >= 2
+    over.set()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

@@ -1,0 +1,1 @@
+"""Measurements of this package beside the official one; `python -m benchmarks` runs them all."""
