@@ -18,11 +18,13 @@ from anyio.abc import TaskGroup
 from .clock import Clock
 from .faults import Faults
 from .journal import Entry, Journal
+from .mail.courier import Courier
 from .organizations import Organization, create_organization, new_organization
 from .server import ApiServer
 from .session import local_session
 from .settings import Settings
-from .store import Callback, Store, StoreError, Tx
+from .smtp import SmtpServer
+from .store import Callback, Store, Tx
 from .world import World
 
 if TYPE_CHECKING:
@@ -116,10 +118,8 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Stop it and close everything. Stopping twice does no harm."""
-        self._stopping.set()
         if self._main is not None:
-            await asyncio.wait([self._main])
-            self._main.result()
+            await self.on_own_loop(self._stop)
 
     @property
     def base_url(self) -> str:
@@ -241,18 +241,15 @@ class Sandbox:
         try:
             await self._open_store()
             async with anyio.create_task_group() as self._tasks, AsyncExitStack() as services:
-                try:
-                    await self._start_services(services)
-                except Exception as error:
-                    ready.set_exception(error)
-                    return
-                ready.set_result(None)
+                await self._start_services(services)
+                if not ready.cancelled():
+                    ready.set_result(None)
                 await self._stopping.wait()
                 self._tasks.cancel_scope.cancel()
-        except StoreError as error:
+        except BaseException as error:
             if ready.done():
                 raise
-            ready.set_exception(error)
+            ready.set_exception(_only(error))
         finally:
             self._tasks = None
             with anyio.CancelScope(shield=True):
@@ -266,6 +263,11 @@ class Sandbox:
         services.push_async_callback(api.stop)
         host = f"[{shown_host}]" if ":" in shown_host else shown_host
         self.settings.base_url = f"http://{host}:{api.port}"
+        smtp = SmtpServer(self, self._host, self._smtp_port)
+        await smtp.start()
+        services.push_async_callback(smtp.stop)
+        self.settings.smtp_host, self.settings.smtp_port = shown_host, smtp.port
+        self.spawn(Courier(self.store, self.clock).run)
 
     async def _open_store(self) -> None:
         if await self.store.open():
@@ -289,6 +291,12 @@ class Sandbox:
         self.clock.reset()
         self.faults.clear()
         self.journal.clear()
+
+    async def _stop(self) -> None:
+        self._stopping.set()
+        if self._main is not None:
+            await asyncio.wait([self._main])
+            self._main.result()
 
     def _remember_clock(self, offset: timedelta) -> None:
         def remember(tx: Tx) -> None:
@@ -322,3 +330,10 @@ class Sandbox:
             await function(*arguments)
         except Exception:
             logger.exception("Background work of the sandbox failed")
+
+
+def _only(error: BaseException) -> BaseException:
+    """The one exception in a group of one, as a task group wraps it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

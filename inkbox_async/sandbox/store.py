@@ -153,6 +153,7 @@ class Store:
     def _open(self) -> bool:
         connection = _connect(self._path)
         try:
+            _prepare(connection, self._path)
             fresh = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
             if fresh:
                 connection.executescript(_schema())
@@ -235,12 +236,15 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{path} cannot be opened: {error}. Does its directory exist?") from error
     connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     if path is not None:
         # A commit in the write-ahead log survives the death of the process, if not a power cut.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
 
 
 def _tables() -> str:
