@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import requests
+from . import requests, vault
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     requests.run(arguments.seconds)
+    vault.run(arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ coroutines go through `inkbox_async.vault.derivation`.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import json
 import secrets
@@ -35,6 +35,8 @@ ARGON2_MIN_SALT_BYTES: Final = 8
 AES_KEY_BYTES: Final = 32
 AES_NONCE_BYTES: Final = 12
 AES_TAG_BYTES: Final = 16
+_TAG_AT: Final = -AES_TAG_BYTES
+_NONCE_AT: Final = _TAG_AT - AES_NONCE_BYTES
 
 
 def derive_salt(organization_id: str) -> bytes:
@@ -94,8 +96,8 @@ class VaultCipher:
         """Encrypt under a fresh random nonce; returns the base64 blob."""
         nonce = secrets.token_bytes(AES_NONCE_BYTES)
         sealed = self._aead.encrypt(nonce, plaintext, associated_id.encode())
-        blob = sealed[:-AES_TAG_BYTES] + nonce + sealed[-AES_TAG_BYTES:]
-        return base64.b64encode(blob).decode("ascii")
+        blob = sealed[:_TAG_AT] + nonce + sealed[_TAG_AT:]
+        return binascii.b2a_base64(blob, newline=False).decode("ascii")
 
     def open(self, sealed: str, associated_id: str) -> bytes:
         """Decrypt a base64 blob that was sealed for `associated_id`.
@@ -104,17 +106,14 @@ class VaultCipher:
             VaultDecryptionError: Not base64, too short, or sealed under another key or id.
         """
         try:
-            blob = base64.b64decode(sealed, validate=True)
+            blob = binascii.a2b_base64(sealed, strict_mode=True)
         except ValueError:
             raise VaultDecryptionError("the sealed data is not valid base64") from None
         if len(blob) < AES_NONCE_BYTES + AES_TAG_BYTES:
             raise VaultDecryptionError("the sealed data is too short to hold a nonce and a tag")
-        nonce_start = -AES_NONCE_BYTES - AES_TAG_BYTES
-        nonce = blob[nonce_start:-AES_TAG_BYTES]
+        ciphertext, nonce, tag = blob[:_NONCE_AT], blob[_NONCE_AT:_TAG_AT], blob[_TAG_AT:]
         try:
-            return self._aead.decrypt(
-                nonce, blob[:nonce_start] + blob[-AES_TAG_BYTES:], associated_id.encode()
-            )
+            return self._aead.decrypt(nonce, ciphertext + tag, associated_id.encode())
         except InvalidTag:
             raise VaultDecryptionError(
                 "the sealed data does not open: it was altered, or sealed under another key or for another id"
@@ -171,7 +170,7 @@ def _utf8(text: str) -> bytes | None:
 def _json_object(plaintext: bytes) -> dict[str, object] | None:
     # Returns instead of raising: a JSONDecodeError, even as a suppressed context, carries the plaintext.
     try:
-        value = json.loads(plaintext)
+        value = json.loads(plaintext.decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -6,7 +6,8 @@ kept when a payload is read and written back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from ..generated.models.vault import VaultSecretType
@@ -34,7 +35,7 @@ class SecretPayload:
         self._check_types()
 
     def __repr__(self) -> str:
-        shown = (f"{spec.name}=***" for spec in fields(self) if getattr(self, spec.name) is not None)
+        shown = (f"{name}=***" for name in _fields(type(self)) if getattr(self, name) is not None)
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def to_wire(self) -> dict[str, object]:
@@ -45,10 +46,10 @@ class SecretPayload:
         """
         self._check_types()
         wire: dict[str, object] = {}
-        for spec in fields(self):
-            value = getattr(self, spec.name)
+        for name in _fields(type(self)):
+            value = getattr(self, name)
             if value is not None:
-                wire[spec.name] = value.to_wire() if isinstance(value, TOTPConfig) else value
+                wire[name] = value.to_wire() if isinstance(value, TOTPConfig) else value
         return {**self._newer_fields, **wire}
 
     @classmethod
@@ -58,32 +59,49 @@ class SecretPayload:
         Raises:
             VaultDecryptionError: A required field is missing, or a value is not of its field's type.
         """
-        names = {spec.name for spec in fields(cls)}
-        known = {name: value for name, value in wire.items() if name in names and value is not None}
+        known: dict[str, Any] = {}  # Any: checked by the constructor
+        newer: dict[str, object] = {}
+        names = _fields(cls)
+        for name, value in wire.items():
+            if name not in names:
+                newer[name] = value
+            elif value is not None:
+                known[name] = value
         problem = ""
         try:
             payload = cls(**cls._read(known))
         except (TypeError, ValueError) as error:
             problem = str(error)
         if problem:
-            raise VaultDecryptionError(f"the {cls.secret_type} payload is malformed: {problem}")
-        payload._newer_fields = {name: value for name, value in wire.items() if name not in names}
+            raise VaultDecryptionError(f"the {cls.secret_type.value} payload is malformed: {problem}")
+        payload._newer_fields = newer
         return payload
 
     @classmethod
-    def _read(cls, known: dict[str, object]) -> dict[str, Any]:  # Any: checked by the constructor
+    def _read(cls, known: dict[str, Any]) -> dict[str, Any]:  # Any: checked by the constructor
         return known
 
     def _check_types(self) -> None:
-        for spec in fields(self):
-            self._check(spec.name, required=spec.default is not None)
+        for name, required in _fields(type(self)).items():
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or required):
+                self._refuse(name, value)
 
-    def _check(self, name: str, *, required: bool) -> None:
-        value = getattr(self, name)
-        if value is None and not required:
-            return
-        if not isinstance(value, str):
-            raise TypeError(f"{type(self).__name__}.{name} must be text, not {type(value).__name__}")
+    def _refuse(self, name: str, value: object) -> None:
+        """Raise for a value that is no text; subclasses let through what else a field may hold."""
+        raise TypeError(f"{type(self).__name__}.{name} must be text, not {type(value).__name__}")
+
+
+_layouts: dict[type, Mapping[str, bool]] = {}
+
+
+def _fields(payload_type: type[SecretPayload]) -> Mapping[str, bool]:
+    """The names of a class's fields in the order of the wire, and whether each is required."""
+    layout = _layouts.get(payload_type)
+    if layout is None:
+        layout = {spec.name: spec.default is MISSING for spec in fields(payload_type)}
+        _layouts[payload_type] = layout
+    return layout
 
 
 @dataclass(repr=False)
@@ -107,16 +125,19 @@ class LoginPayload(SecretPayload):
     url: str | None = None
     totp: TOTPConfig | None = None
 
-    def _check(self, name: str, *, required: bool) -> None:
+    def _check_types(self) -> None:
+        super()._check_types()
+        if isinstance(self.totp, str):
+            raise TypeError("LoginPayload.totp must be a TOTPConfig: parse the URI with parse_totp_uri")
+
+    def _refuse(self, name: str, value: object) -> None:
         if name != "totp":
-            super()._check(name, required=required)
-        elif self.totp is not None and not isinstance(self.totp, TOTPConfig):
-            raise TypeError(
-                f"LoginPayload.totp must be a TOTPConfig (see parse_totp_uri), not {type(self.totp).__name__}"
-            )
+            super()._refuse(name, value)
+        elif not isinstance(value, TOTPConfig):
+            raise TypeError(f"LoginPayload.totp must be a TOTPConfig, not {type(value).__name__}")
 
     @classmethod
-    def _read(cls, known: dict[str, object]) -> dict[str, Any]:  # Any: checked by the constructor
+    def _read(cls, known: dict[str, Any]) -> dict[str, Any]:  # Any: checked by the constructor
         totp = known.get("totp")
         return {**known, "totp": TOTPConfig.from_wire(totp)} if isinstance(totp, dict) else known
 

@@ -1,0 +1,195 @@
+"""The vault beside the official client on one sandbox: unlocking, decryption, one-time codes, loop stalls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+import inkbox as official
+from inkbox.vault import crypto as official_crypto
+from inkbox.vault import types as official_types
+
+from inkbox_async import (
+    APIKeyPayload,
+    AsyncInkbox,
+    KeyPairPayload,
+    LoginPayload,
+    OtherPayload,
+    SSHKeyPayload,
+    TOTPConfig,
+    generate_totp,
+)
+from inkbox_async.generated.models.vault import VaultSecretDetail
+from inkbox_async.vault.crypto import VaultCipher
+from inkbox_async.vault.decrypted import open_secrets
+from inkbox_async.vault.payloads import SecretPayload
+
+VAULT_KEY = "my-Vault-key-01!"
+SECRETS = 1000
+SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+PAYLOADS: list[SecretPayload] = [
+    LoginPayload("s3cret", "ada", "ada@example.com", "https://example.com/login", TOTPConfig(SEED)),
+    APIKeyPayload("ak_" + "x" * 40, "https://api.example.com"),
+    KeyPairPayload("AK", "SK" * 20),
+    SSHKeyPayload("-----BEGIN OPENSSH PRIVATE KEY-----\n" + "A" * 1500),
+    OtherPayload("any freeform content " * 10),
+]
+
+
+@contextmanager
+def _sandbox() -> Iterator[tuple[str, str]]:
+    """A sandbox in a process of its own: its address and an admin key."""
+    command = [sys.executable, "-m", "inkbox_async.sandbox", "--json"]
+    for port in ("--port", "--smtp-port", "--edge-port"):
+        command += [port, "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        yield ready["base_url"], ready["api_key"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _times(call: Callable[[], object], seconds: float) -> list[float]:
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end or len(times) < 3:
+        call()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+async def _our_unlocks(client: AsyncInkbox, seconds: float) -> list[float]:
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end or len(times) < 3:
+        await client.vault.unlock(VAULT_KEY)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+async def _longest_stall(client: AsyncInkbox) -> float:
+    """The longest time in which a task that wants to run every millisecond did not, during one unlock."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            start = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - start - 0.001)
+
+    watching = asyncio.create_task(watch())
+    await client.vault.unlock(VAULT_KEY)
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+    return longest
+
+
+async def _fill(url: str, key: str) -> None:
+    async with AsyncInkbox(key, base_url=url) as client:
+        unlocked = await client.vault.unlock(VAULT_KEY)
+        for number in range(SECRETS):
+            await unlocked.create_secret(f"Secret {number}", PAYLOADS[number % len(PAYLOADS)])
+
+
+def _row(name: str, unit: str, scale: float, ours: list[float], theirs: list[float]) -> None:
+    our, their = statistics.median(ours) * scale, statistics.median(theirs) * scale
+    print(f"{name:40}{our:10.2f}{their:10.2f} {unit:3}{their / our:8.2f}x")
+
+
+def _unlock(name: str, url: str, key: str, seconds: float) -> None:
+    async def ours() -> list[float]:
+        async with AsyncInkbox(key, base_url=url) as client:
+            return await _our_unlocks(client, seconds)
+
+    with official.Inkbox(key, base_url=url) as peer:
+        theirs = _times(lambda: peer.vault.unlock(VAULT_KEY), seconds)
+    _row(name, "ms", 1e3, asyncio.run(ours()), theirs)
+
+
+def _decryption(seconds: float) -> None:
+    org_key = bytes(range(32))
+    cipher = VaultCipher(org_key)
+    sealed = [_sealed(cipher, PAYLOADS[number % len(PAYLOADS)]) for number in range(SECRETS)]
+
+    def theirs() -> object:
+        return [
+            official_types._parse_payload(
+                item.secret_type.value,
+                official_crypto.decrypt_payload(org_key, item.encrypted_payload, str(item.id)),
+            )
+            for item in sealed
+        ]
+
+    ours = _times(lambda: open_secrets(cipher, sealed), seconds)
+    _row(f"decrypt {SECRETS} secrets, no requests", "ms", 1e3, ours, _times(theirs, seconds))
+
+
+def _sealed(cipher: VaultCipher, payload: SecretPayload) -> VaultSecretDetail:
+    secret_id = str(uuid4())
+    return VaultSecretDetail.model_validate(
+        {
+            "id": secret_id,
+            "name": "benchmark",
+            "secret_type": payload.secret_type,
+            "created_at": "2026-06-01T12:00:00Z",
+            "updated_at": "2026-06-01T12:00:00Z",
+            "encrypted_payload": cipher.seal_payload(payload.to_wire(), secret_id),
+        }
+    )
+
+
+def _codes(seconds: float) -> None:
+    our_config, their_config = TOTPConfig(SEED), official.TOTPConfig(SEED)
+
+    def many(call: Callable[[], object]) -> Callable[[], object]:
+        return lambda: [call() for _ in range(1000)]
+
+    ours = _times(many(lambda: generate_totp(our_config)), seconds)
+    theirs = _times(many(lambda: official.generate_totp(their_config)), seconds)
+    _row("one-time code", "µs", 1e3, ours, theirs)
+
+
+def run(seconds: float = 2.0) -> None:
+    """Measures both clients and prints the ratios.
+
+    Args:
+        seconds: How long each measurement runs.
+    """
+    print(f"Vault: Argon2id with 64 MiB, on Python {sys.version.split()[0]}, medians\n")
+    print(f"{'':40}{'ours':>10}{'theirs':>10}{'ratio':>13}")
+    with _sandbox() as (url, key):
+        asyncio.run(_initialize(url, key))
+        _unlock("unlock, empty vault", url, key, seconds)
+        asyncio.run(_fill(url, key))
+        _unlock(f"unlock, {SECRETS} secrets", url, key, seconds)
+        stall = asyncio.run(_stall(url, key))
+    _decryption(seconds)
+    _codes(seconds)
+    print(f"\nlongest stall of the event loop in our unlock of {SECRETS} secrets: {stall * 1e3:.1f} ms\n")
+
+
+async def _initialize(url: str, key: str) -> None:
+    async with AsyncInkbox(key, base_url=url) as client:
+        await client.vault.initialize(VAULT_KEY)
+
+
+async def _stall(url: str, key: str) -> float:
+    async with AsyncInkbox(key, base_url=url) as client:
+        await client.vault.unlock(VAULT_KEY)
+        return max([await _longest_stall(client) for _ in range(5)])
+
+
+if __name__ == "__main__":
+    run()
