@@ -1017,6 +1017,77 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"secret_id": "uuid", "identity_id": "uuid"},
     ),
     Operation(
+        id="tunnels.list",
+        method="GET",
+        path="/api/v1/tunnels/",
+        status=200,
+        area="tunnels",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+                "unclaimed",
+            )
+        ),
+        response="inkbox_async.generated.models.tunnels:TunnelList",
+    ),
+    Operation(
+        id="tunnels.get",
+        method="GET",
+        path="/api/v1/tunnels/{tunnel_id}",
+        status=200,
+        area="tunnels",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+                "unclaimed",
+            )
+        ),
+        path_types={"tunnel_id": "uuid"},
+        response="inkbox_async.generated.models.tunnels:Tunnel",
+    ),
+    Operation(
+        id="tunnels.update",
+        method="PATCH",
+        path="/api/v1/tunnels/{tunnel_id}",
+        status=200,
+        area="tunnels",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+                "unclaimed",
+            )
+        ),
+        path_types={"tunnel_id": "uuid"},
+        body="inkbox_async.generated.models.tunnels:UpdateTunnelRequest",
+        body_required=True,
+        response="inkbox_async.generated.models.tunnels:Tunnel",
+    ),
+    Operation(
+        id="tunnels.sign_csr",
+        method="POST",
+        path="/api/v1/tunnels/{tunnel_id}/sign-csr",
+        status=200,
+        area="tunnels",
+        tier="S",
+        callers=frozenset(
+            (
+                "admin",
+                "agent",
+                "unclaimed",
+            )
+        ),
+        path_types={"tunnel_id": "uuid"},
+        body="inkbox_async.generated.models.tunnels:SignCsrRequest",
+        body_required=True,
+        response="inkbox_async.generated.models.tunnels:SignedCert",
+    ),
+    Operation(
         id="control.get_health",
         method="GET",
         path="/_sandbox/health",

@@ -88,6 +88,7 @@ class AsgiTarget:
     def _scope(self, request: Request, kind: str, scheme: str) -> Scope:
         path, _, query = request.target.partition(b"?")
         client = request.client
+        host = request.public_host.encode()
         scope: Scope = {
             "type": kind,
             "asgi": _VERSION,
@@ -98,7 +99,7 @@ class AsgiTarget:
             "query_string": query,
             "root_path": "",
             "headers": forwarded_request_headers(
-                request.headers, request.public_host.encode(), client.encode() if client else None
+                request.headers, host=host, public_host=host, client_ip=client.encode() if client else None
             ),
             "client": (client or "unknown", 0),
             "server": (request.public_host, 443),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .body_fetch import FetchedBody
 from .connection import DuplexStream
 from .exceptions import LocalAnswer
-from .exchange import Body, Request
+from .exchange import CANCEL_GRACE, Body, Request
 from .http2 import ErrorCode
 from .protocol import (
     Headers,
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 logger = logging.getLogger("inkbox_async.tunnels")
-
-CANCEL_GRACE: Final = 0.5
-"""Seconds an application has to act on `http.disconnect` before its task is cancelled."""
 
 GATHER_LIMIT: Final = 64 * 1024
 GATHER_SECONDS: Final = 0.02

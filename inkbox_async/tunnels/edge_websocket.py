@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from .bridge_frames import (
@@ -23,6 +22,7 @@ from .bridge_frames import (
 from .exceptions import LocalAnswer
 from .exchange import Request
 from .http2 import ErrorCode
+from .inbox import Inbox
 from .protocol import (
     WS_CLOSE_DRAINING,
     Envelope,
@@ -40,9 +40,6 @@ logger = logging.getLogger("inkbox_async.tunnels")
 
 LINGER: Final = 5.0
 """Seconds the other side has to end its half of a closed WebSocket."""
-
-INBOX_BYTES: Final = 1 << 20
-"""Undelivered messages beyond this stop the reading, and so, through flow control, the sender."""
 
 _OFF_LOOP: Final = 1 << 20
 """Messages from this size on are decoded on a thread, because that takes milliseconds."""
@@ -80,12 +77,7 @@ class EdgeWebSocket:
         self._stream: AnswerStream | None = None
         self._writing = asyncio.Lock()
         self._pump: asyncio.Task[None] | None = None
-        self._inbox: deque[Message] = deque()
-        self._inbox_bytes = 0
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._end: Close | None = None
+        self._inbox = Inbox()
         self._close_sent = False
 
     async def run(self) -> None:
@@ -101,7 +93,7 @@ class EdgeWebSocket:
         except ConnectionResetError:
             logger.debug("tunnel: the connection went away during a WebSocket")
         except asyncio.CancelledError:
-            self._finish(Close(1000))
+            self._inbox.finish(Close(1000))
             await self._say_close(Close(1000))
             raise
         except Exception:
@@ -142,7 +134,7 @@ class EdgeWebSocket:
     def _deadline(self) -> None:
         if not self._answered:
             self._refuse(LocalAnswer(504, "ws upgrade timed out"))
-            self._finish(Close(1006))
+            self._inbox.finish(Close(1006))
             if self._task is not None:
                 self._task.cancel()
 
@@ -176,7 +168,7 @@ class EdgeWebSocket:
             logger.warning("tunnel: the bridge of a WebSocket could not be opened: %s", error or "no answer")
             if self._stream is not None:
                 self._stream.reset(ErrorCode.CANCEL)
-            self._finish(Close(self._lost_code()))
+            self._inbox.finish(Close(self._lost_code()))
             return
         self._pump = self._runtime.spawn(self._read(), "websocket-reader")
 
@@ -214,8 +206,8 @@ class EdgeWebSocket:
         # Base64 makes a binary message a third longer.
         envelopes = EnvelopeParser(self._runtime.limits.inbound_body // 3 * 4 + 1024)
         try:
-            while self._end is None:
-                await self._room.wait()
+            while self._inbox.end is None:
+                await self._inbox.wait_for_room()
                 data = await stream.read()
                 if not data:
                     await self._answer_close(Close(1000))
@@ -227,59 +219,43 @@ class EdgeWebSocket:
                     elif opcode is Opcode.PING:
                         await self._write(encode_frame(Opcode.PONG, payload))
                     elif opcode is Opcode.CLOSE:
-                        self._finish(Close(1000))
+                        self._inbox.finish(Close(1000))
                         await self._write_last(encode_frame(Opcode.CLOSE, payload))
                         return
         except MessageTooBig as error:
             logger.warning("tunnel: %s", error)
-            self._finish(Close(1009))
+            self._inbox.finish(Close(1009))
             await self._say_close(Close(1009, "message too big"))
         except FrameError as error:
             logger.warning("tunnel: the edge sent a broken frame on a WebSocket bridge: %s", error)
-            self._finish(Close(1011))
+            self._inbox.finish(Close(1011))
             await self._say_close(Close(1011))
         except ConnectionResetError:
-            self._finish(Close(self._lost_code() if self._session.connection.closed else 1000))
+            self._inbox.finish(Close(self._lost_code() if self._session.connection.closed else 1000))
 
     async def _envelope_received(self, text: bytes) -> None:
         if len(text) < _OFF_LOOP:
             message = decode_envelope(text)
         else:
             message = await asyncio.to_thread(decode_envelope, text)
-        if message is None or self._end is not None:
-            return
         if isinstance(message, Close):
             await self._answer_close(message)
-            return
-        self._inbox.append(message)
-        self._inbox_bytes += len(message)
-        if self._inbox_bytes > INBOX_BYTES:
-            self._room.clear()
-        self._arrived.set()
+        elif message is not None:
+            self._inbox.put(message)
 
     async def _answer_close(self, close: Close) -> None:
-        self._finish(close)
+        self._inbox.finish(close)
         await self._say_close(Close(1000))
 
     async def receive(self) -> Message:
         """The next message; see `WebSocketPeer`."""
-        while not self._inbox:
-            if self._end is not None:
-                return self._end
-            self._arrived.clear()
-            await self._arrived.wait()
-        message = self._inbox.popleft()
-        if not isinstance(message, Close):
-            self._inbox_bytes -= len(message)
-            if self._inbox_bytes <= INBOX_BYTES:
-                self._room.set()
-        return message
+        return await self._inbox.receive()
 
     # Messages out
 
     async def send(self, message: str | bytes) -> None:
         """Send one message; see `WebSocketPeer`."""
-        if self._end is not None or self._close_sent or self._stream is None:
+        if self._inbox.end is not None or self._close_sent or self._stream is None:
             raise ConnectionResetError("the WebSocket is closed")
         if len(message) < _OFF_LOOP:
             frame = _message_frame(message)
@@ -291,7 +267,7 @@ class EdgeWebSocket:
         """End the WebSocket; see `WebSocketPeer`."""
         if self._stream is not None and not self._close_sent:
             await self._say_close(Close(code, reason))
-        self._finish(Close(code, reason))
+        self._inbox.finish(Close(code, reason))
 
     async def _say_close(self, close: Close) -> None:
         """One close envelope, one CLOSE frame, and the end of our half."""
@@ -318,12 +294,6 @@ class EdgeWebSocket:
                 await self._stream.write(data, end_stream=True)
 
     # The end
-
-    def _finish(self, close: Close) -> None:
-        if self._end is None:
-            self._end = close
-            self._arrived.set()
-            self._room.set()
 
     def _lost_code(self) -> int:
         return WS_CLOSE_DRAINING if self._session.draining else 1011

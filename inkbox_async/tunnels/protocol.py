@@ -145,13 +145,21 @@ def parse_envelope(headers: Headers) -> Envelope | None:
     )
 
 
-def forwarded_request_headers(headers: Headers, public_host: bytes, client_ip: bytes | None) -> Headers:
+def forwarded_request_headers(
+    headers: Headers, *, host: bytes, public_host: bytes, client_ip: bytes | None
+) -> Headers:
     """What the local application sees: the tunnel's own forwarding headers, then the third party's.
 
     Hop-by-hop headers and any forwarding header the third party made up are left out.
+
+    Args:
+        headers: The third party's headers, lower-case.
+        host: Value of `host`.
+        public_host: Value of `x-forwarded-host`.
+        client_ip: The third party's address, if known.
     """
     result: Headers = [
-        (b"host", public_host),
+        (b"host", host),
         (b"x-forwarded-host", public_host),
         (b"x-forwarded-proto", b"https"),
     ]

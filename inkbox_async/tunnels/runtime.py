@@ -18,8 +18,9 @@ from .edge_http import EdgeExchange
 from .edge_websocket import EdgeWebSocket
 from .exceptions import LocalAnswer
 from .exchange import Target
+from .limits import Limits
 from .passthrough import Passthrough
-from .protocol import DEFAULT_BODY_LIMIT, DataPlane, Headers, RouteKind
+from .protocol import DataPlane, Headers, RouteKind
 from .session import EdgeAddress, IntakeStream, Outcome, PostStream, Session, SessionFault
 
 logger = logging.getLogger("inkbox_async.tunnels")
@@ -42,14 +43,6 @@ class TunnelRuntimeStatus(StrEnum):
     RECONNECTING = "reconnecting"
     CLOSED = "closed"
     SUPERSEDED = "superseded"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Caps on bodies, in bytes."""
-
-    inbound_body: int = DEFAULT_BODY_LIMIT
-    outbound_body: int = DEFAULT_BODY_LIMIT
 
 
 class Status:
@@ -271,7 +264,7 @@ class Runtime:
             if self._passthrough is None or envelope.tcp_id is None:
                 logger.warning("tunnel: the edge sent a TCP stream that this listener cannot take")
                 return
-            self.spawn(self._passthrough.serve(self, intake.session, envelope), "tcp")
+            self.spawn(self._passthrough.serve(intake.session, envelope), "tcp")
         elif envelope.route_kind == RouteKind.WS_UPGRADE:
             self.spawn(EdgeWebSocket(self, intake.session, envelope).run(), "websocket")
         else:

@@ -143,9 +143,14 @@ if TYPE_CHECKING:
     from .mail import UpdateMailContactRuleRequest as UpdateMailContactRuleRequest
     from .mail import UpdateMessageFlagsRequest as UpdateMessageFlagsRequest
     from .mail import UpdateThreadRequest as UpdateThreadRequest
+    from .tunnels import SignCsrRequest as SignCsrRequest
+    from .tunnels import SignedCert as SignedCert
     from .tunnels import TLSMode as TLSMode
+    from .tunnels import Tunnel as Tunnel
+    from .tunnels import TunnelList as TunnelList
     from .tunnels import TunnelStatus as TunnelStatus
     from .tunnels import TunnelSummary as TunnelSummary
+    from .tunnels import UpdateTunnelRequest as UpdateTunnelRequest
     from .vault import AccessGrantRequest as AccessGrantRequest
     from .vault import AccessRule as AccessRule
     from .vault import PrimaryKeyReplaceRequest as PrimaryKeyReplaceRequest
@@ -273,6 +278,8 @@ AREAS = {
     "SendMessageRequest": "mail",
     "SendingDomainStatus": "identities",
     "SetDefaultDomainResult": "identities",
+    "SignCsrRequest": "tunnels",
+    "SignedCert": "tunnels",
     "SigningKey": "identities",
     "SigningKeyStatus": "identities",
     "SignupRestrictions": "identities",
@@ -294,6 +301,8 @@ AREAS = {
     "ThreadDetail": "mail",
     "ThreadFolder": "mail",
     "ThreadPage": "mail",
+    "Tunnel": "tunnels",
+    "TunnelList": "tunnels",
     "TunnelStatus": "tunnels",
     "TunnelSummary": "tunnels",
     "UnknownEvent": "events",
@@ -302,6 +311,7 @@ AREAS = {
     "UpdateMailboxRequest": "mail",
     "UpdateMessageFlagsRequest": "mail",
     "UpdateThreadRequest": "mail",
+    "UpdateTunnelRequest": "tunnels",
     "UpdateWebhookSubscriptionRequest": "webhooks",
     "ValidationProblem": "common",
     "VaultInfo": "vault",
@@ -432,6 +442,8 @@ __all__ = [
     "SendMessageRequest",
     "SendingDomainStatus",
     "SetDefaultDomainResult",
+    "SignCsrRequest",
+    "SignedCert",
     "SigningKey",
     "SigningKeyStatus",
     "SignupRestrictions",
@@ -453,6 +465,8 @@ __all__ = [
     "ThreadDetail",
     "ThreadFolder",
     "ThreadPage",
+    "Tunnel",
+    "TunnelList",
     "TunnelStatus",
     "TunnelSummary",
     "UnknownEvent",
@@ -461,6 +475,7 @@ __all__ = [
     "UpdateMailboxRequest",
     "UpdateMessageFlagsRequest",
     "UpdateThreadRequest",
+    "UpdateTunnelRequest",
     "UpdateWebhookSubscriptionRequest",
     "ValidationProblem",
     "VaultInfo",

@@ -7,9 +7,12 @@ generator, then run `make generate`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from inkbox_async.modeling import InkboxModel, OpenEnum
+from pydantic import Field
+
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 
 
 class TLSMode(OpenEnum):
@@ -52,3 +55,80 @@ class TunnelSummary(InkboxModel):
     """When the tunnel was created."""
     updated_at: datetime
     """When the tunnel last changed."""
+
+
+class Tunnel(InkboxModel):
+    """The public HTTPS name of an agent identity. It is made and deleted with the identity; only its metadata can be changed. Connection fields are kept up as well as the edge can: null means that nothing is known."""
+
+    id: UUID
+    """Id of the tunnel."""
+    organization_id: str | None = None
+    """Id of the organization, beginning with `org_`."""
+    tunnel_name: str
+    """Name of the tunnel. Equal to the agent handle."""
+    agent_identity_id: UUID | None = None
+    """Id of the identity that owns the tunnel."""
+    tls_mode: TLSMode
+    """Where TLS ends. Fixed at creation."""
+    cert_pem: str | None = None
+    """Certificate (PEM) of a passthrough tunnel, without its intermediates."""
+    cert_fingerprint_sha256: str | None = None
+    """SHA-256 fingerprint of the certificate, in lower-case hexadecimal digits."""
+    cert_expires_at: datetime | None = None
+    """When the certificate expires."""
+    status: TunnelStatus
+    """State of the tunnel."""
+    last_connected_at: datetime | None = None
+    """When a listener last connected."""
+    last_connected_ip_addr: str | None = None
+    """IP address that the listener last connected from."""
+    last_disconnected_at: datetime | None = None
+    """When a listener last lost its connection."""
+    currently_connected: bool | None = None
+    """Whether a listener is connected."""
+    public_host: str
+    """The public host name, `{tunnel_name}.{zone}`, without a scheme."""
+    zone: str
+    """The host that listeners connect to, and the DNS zone of the public host name. A port may follow."""
+    metadata: dict[str, Any] = {}
+    """What the organization keeps here. At most 4 KB as JSON."""
+    created_at: datetime
+    """When the tunnel was created."""
+    updated_at: datetime
+    """When the tunnel last changed."""
+
+    _null_defaults = null_defaults("metadata")
+
+
+class TunnelList(InkboxModel):
+    """The tunnels that the API key may see."""
+
+    tunnels: list[Tunnel]
+    """The tunnels. Deleted ones are not among them."""
+
+
+class UpdateTunnelRequest(RequestModel):
+    """What to change of a tunnel. Without any property nothing changes."""
+
+    metadata: dict[str, Any] | None = None
+    """Replaces the whole of the metadata; null and `{}` clear it. At most 4 KB as JSON."""
+
+
+class SignCsrRequest(RequestModel):
+    """Asks for a certificate."""
+
+    csr_pem: Annotated[str, Field(max_length=16384, min_length=1)]
+    """The certificate signing request (PKCS#10, PEM). Its common name is the public host; its key is EC P-256 or RSA with 2048 bits."""
+
+
+class SignedCert(InkboxModel):
+    """A certificate for a passthrough tunnel. Served chains are the certificate, then the intermediates."""
+
+    cert_pem: str
+    """The certificate (PEM)."""
+    chain_pem: str
+    """The intermediate certificates (PEM)."""
+    cert_fingerprint_sha256: str
+    """SHA-256 fingerprint of the certificate, in lower-case hexadecimal digits."""
+    cert_expires_at: datetime
+    """When the certificate expires, 90 days after it was issued."""

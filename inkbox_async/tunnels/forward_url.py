@@ -1,0 +1,218 @@
+"""Hands requests on to a local URL, byte for byte where bytes matter."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote_from_bytes, urlsplit
+
+import aiohttp
+import yarl
+from multidict import CIMultiDict
+
+from .exceptions import ForwardTargetRefused, LocalAnswer
+from .exchange import Request, Responder, WebSocketPeer
+from .forward_websocket import UpstreamWebSocket, relay
+from .protocol import Headers, SdkReason, content_length, forwarded_request_headers
+
+UPSTREAM_TIMEOUT: Final = 30.0
+_SMALL: Final = 1 << 16
+_PIECE: Final = 1 << 16
+
+# RFC 3986 characters of paths and queries, plus those that third parties send unescaped anyway; `#` would
+# end the path and is escaped.
+_TARGET_SAFE: Final = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+def check_forward_url(url: str, *, allow_remote: bool) -> str:
+    """Refuse a target that is no HTTP URL or, unless allowed, not on this machine.
+
+    The host is taken as written: `localhost`, an address in 127.0.0.0/8, or `::1`. Nothing is looked up, so
+    no name server can change the answer.
+
+    Returns:
+        The URL.
+
+    Raises:
+        ValueError: Not an HTTP URL, or one with a user name.
+        ForwardTargetRefused: Not on this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"forward_to is not a URL: {url!r}") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("forward_to must not hold a user name or password")
+    if parts.scheme not in ("http", "https") or not host:
+        refusal = f"forward_to must be an http:// or https:// URL, not {url!r}"
+        raise ForwardTargetRefused(refusal)
+    if not allow_remote and not _is_loopback(host):
+        raise ForwardTargetRefused(
+            f"forward_to points to {host!r}, which is not localhost, 127.0.0.0/8 or ::1; "
+            "pass allow_remote_forwarding=True if that is meant"
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return address in ipaddress.ip_network("127.0.0.0/8")
+    return address == ipaddress.IPv6Address("::1") and "%" not in host
+
+
+def upstream_context(*, verify: bool, ca_bundle: bytes | str | Path | None) -> ssl.SSLContext:
+    """The TLS context for https and wss targets.
+
+    Args:
+        verify: False accepts any certificate.
+        ca_bundle: More authorities, PEM bytes or the path of a PEM file; ignored without verification.
+
+    Raises:
+        ValueError: The bundle holds no certificate in PEM form.
+        OSError: The bundle cannot be read.
+    """
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca_bundle is not None:
+        pem = ca_bundle if isinstance(ca_bundle, bytes) else Path(ca_bundle).expanduser().read_bytes()
+        try:
+            context.load_verify_locations(cadata=pem.decode("ascii"))
+        except (ssl.SSLError, UnicodeDecodeError) as error:
+            raise ValueError("forward_to_ca_bundle holds no certificate in PEM form") from error
+    return context
+
+
+class UrlTarget:
+    """A server at a URL.
+
+    Cookies of one third party are never kept for another, bodies are relayed as they are (compressed ones
+    stay compressed), redirects are for the third party to follow, and proxies from the environment do not
+    apply.
+
+    Args:
+        url: Base of all requests; its query and fragment are ignored.
+        context: For https and wss.
+    """
+
+    def __init__(self, url: str, context: ssl.SSLContext) -> None:
+        parts = urlsplit(url)
+        self._netloc = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
+        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        self._context = context
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Make the pool of connections."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=UPSTREAM_TIMEOUT, sock_read=UPSTREAM_TIMEOUT
+            ),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _url(self, request: Request) -> str:
+        target = quote_from_bytes(request.target, safe=_TARGET_SAFE)
+        return self._base + (target if target.startswith("/") else f"/{target}")
+
+    def _headers(self, request: Request) -> Headers:
+        return forwarded_request_headers(
+            request.headers,
+            host=self._netloc,
+            public_host=request.public_host.encode(),
+            client_ip=request.client.encode() if request.client else None,
+        )
+
+    async def http(self, request: Request, responder: Responder) -> None:
+        """Relay a request and its response; see `Target.http`."""
+        assert self._session is not None
+        declared = content_length(request.headers)
+        headers: CIMultiDict[str] = CIMultiDict()
+        for name, value in self._headers(request):
+            if name != b"content-length":
+                headers.add(name.decode("latin-1"), as_text(value))
+        data = await _outgoing_body(request, declared)
+        if declared and not isinstance(data, (bytes, type(None))):
+            headers["content-length"] = str(declared)
+        url = yarl.URL(self._url(request), encoded=True)
+        try:
+            async with self._session.request(
+                request.method, url, headers=headers, data=data, allow_redirects=False
+            ) as response:
+                await self._relay_response(request, response, responder)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise LocalAnswer(502, "upstream error", SdkReason.UPSTREAM_ERROR) from error
+
+    async def _relay_response(
+        self, request: Request, response: aiohttp.ClientResponse, responder: Responder
+    ) -> None:
+        headers: Headers = list(response.raw_headers)
+        length = content_length(headers)
+        await responder.start(response.status, headers)
+        if length is not None and length <= _SMALL:
+            await responder.send(await response.read(), False)
+            return
+        async for piece in response.content.iter_chunked(_PIECE):
+            await responder.send(piece, True)
+            if request.disconnected.is_set():
+                return
+        await responder.send(b"", False)
+
+    async def websocket(self, request: Request, peer: WebSocketPeer) -> None:
+        """Connect to the upstream's WebSocket and relay messages; see `Target.websocket`."""
+        upstream = UpstreamWebSocket(self._url(request), self._context)
+        try:
+            headers = await upstream.connect(self._headers(request), peer.subprotocols)
+            await peer.accept(upstream.subprotocol, headers)
+            await relay(peer, upstream)
+        finally:
+            await upstream.aclose()
+
+
+async def _outgoing_body(request: Request, declared: int | None) -> bytes | AsyncIterator[bytes] | None:
+    """The body in the simplest form: none, bytes that are here already, or a stream."""
+    whole = request.body.whole
+    if whole is not None:
+        return whole or None
+    if declared == 0:
+        return None
+    try:
+        first = await request.body.read()
+    except ConnectionResetError as error:
+        raise LocalAnswer(502, "upstream error", SdkReason.UPSTREAM_ERROR) from error
+    return _pieces(first, request) if first else None
+
+
+async def _pieces(first: bytes, request: Request) -> AsyncIterator[bytes]:
+    piece = first
+    while piece:
+        yield piece
+        piece = await request.body.read()
+
+
+def as_text(value: bytes) -> str:
+    """A header value as text: UTF-8 where it is, else byte for character."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
