@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import EmailStr, Field
+from pydantic import Field
 
 from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 from inkbox_async.normalise import ItemAccess, MailboxDefaults
@@ -254,7 +254,7 @@ class ReplyAllRequest(RequestModel):
     """The HTML body."""
     attachments: list[MailAttachment] | None = None
     """Files to send along, 25 MB in all."""
-    reply_to: EmailStr | None = None
+    reply_to: str | None = None
     """Address that answers should go to."""
 
 
@@ -275,7 +275,7 @@ class ForwardMessageRequest(RequestModel):
     """Further files to send along, 25 MB in all with those of the original."""
     include_original_attachments: bool = True
     """Whether an inline forward attaches the original's attachments. Ignored for wrapped forwards."""
-    reply_to: EmailStr | None = None
+    reply_to: str | None = None
     """Address that answers should go to."""
     track_opens: bool | None = None
     """Whether to count how often the message is opened. Needs an HTML body, own or quoted."""
