@@ -71,7 +71,7 @@ class MailEventAgentIdentity(InkboxModel):
 
 class MailEventType(OpenEnum):
     """
-    What happened to a mail: it arrived, was handed over, was forwarded, reached the recipient's server, was refused by it or complained about, or was given up.
+    What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over. `message.forwarded`: it was handed over as the forward of another. `message.delivered`: the recipient's server has it. `message.bounced`: that server refused it, or somebody complained. `message.failed`: it was given up.
     """
 
     MESSAGE_RECEIVED = "message.received"
@@ -84,7 +84,7 @@ class MailEventType(OpenEnum):
 
 class TextEventType(OpenEnum):
     """
-    What happened to a text: it arrived, the carrier took it, it reached the phone, could not be delivered, or nobody confirmed it in time. A group text is told once for each recipient.
+    What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it. `text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up. `text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each recipient.
     """
 
     TEXT_RECEIVED = "text.received"
@@ -177,7 +177,7 @@ class TextEventMessage(InkboxModel):
 
 class IMessageEventType(OpenEnum):
     """
-    What happened in iMessage: a message or a tapback arrived, or a sent message was taken, arrived or could not be delivered.
+    What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`: a tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the device. `imessage.delivery_failed`: it was declined, or failed.
     """
 
     IMESSAGE_RECEIVED = "imessage.received"
@@ -396,7 +396,7 @@ class IncomingCallAnswer(InkboxModel):
 
 
 class CallEventType(OpenEnum):
-    """What happened to a call: it ended."""
+    """What happened to a call. `call.ended`: it is over."""
 
     CALL_ENDED = "call.ended"
 
@@ -580,7 +580,9 @@ class CallEndedEvent(InkboxModel):
 
 
 class A2AEventType(OpenEnum):
-    """What happened to a task between two agents."""
+    """
+    What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and `a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it.
+    """
 
     A2A_TASK_CREATED = "a2a.task.created"
     A2A_TASK_MESSAGE = "a2a.task.message"
@@ -647,7 +649,9 @@ class A2AEvent(InkboxModel):
 
 
 class SlackEventType(OpenEnum):
-    """What happened in Slack."""
+    """
+    What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`, `slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A message changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`, `slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`, `slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`, `slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The identity's own message: `slack.message_sent`, `slack.message_send_failed`, `slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`, `slack.session_stopped`.
+    """
 
     SLACK_DM_RECEIVED = "slack.dm_received"
     SLACK_GROUP_DM_RECEIVED = "slack.group_dm_received"

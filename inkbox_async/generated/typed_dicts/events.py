@@ -30,7 +30,7 @@ class WebhookAgentIdentity(TypedDict):
 
 
 MailContactBucket: TypeAlias = Literal["from", "to", "cc", "bcc"]
-"""The address list of a message in which an address was found."""
+"""The address list of a message in which an address was found: `from`, `to`, `cc` or `bcc`."""
 
 
 class WebhookMailContact(TypedDict):
@@ -79,7 +79,7 @@ MailWebhookEventType: TypeAlias = Literal[
     "message.bounced",
     "message.failed",
 ]
-"""What happened to a mail: it arrived, was handed over, was forwarded, reached the recipient's server, was refused by it or complained about, or was given up."""
+"""What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over. `message.forwarded`: it was handed over as the forward of another. `message.delivered`: the recipient's server has it. `message.bounced`: that server refused it, or somebody complained. `message.failed`: it was given up."""
 
 
 SenderAccess: TypeAlias = Literal["direct", "sponsored"]
@@ -134,7 +134,7 @@ class MailWebhookMessage(TypedDict):
 
 
 WebhookContextScopeWire: TypeAlias = Literal["thread", "conversation", "contact"]
-"""What the items of a context have in common."""
+"""What the items of a context have in common: the `thread`, the `conversation` or the `contact`."""
 
 
 class WebhookContextMailItemWire(TypedDict):
@@ -159,7 +159,7 @@ class WebhookContextMailItemWire(TypedDict):
 
 
 WebhookContextTextChannelWire: TypeAlias = Literal["sms", "imessage"]
-"""The channel of an earlier text."""
+"""The channel of an earlier text, `sms` or `imessage`."""
 
 
 class WebhookContextTextItemWire(TypedDict):
@@ -226,11 +226,11 @@ class WebhookContextCallItemWire(TypedDict):
 
 
 WebhookContextModeWire: TypeAlias = Literal["count", "window"]
-"""How the items of a context were chosen."""
+"""How the items of a context were chosen: the latest few (`count`), or those of the last hours (`window`)."""
 
 
 WebhookContextSkipReasonWire: TypeAlias = Literal["no_contact", "no_resource", "unavailable"]
-"""Why a context is empty."""
+"""Why a context is empty: `no_contact`, `no_resource` (no mailbox or number) or `unavailable`."""
 
 
 class WebhookContextBlockWire(TypedDict):
@@ -277,7 +277,7 @@ class MailWebhookData(TypedDict):
 
 
 CompanionChannel: TypeAlias = Literal["mail", "phone", "imessage", "slack"]
-"""The channel of a shared conversation."""
+"""The channel of a shared conversation: `mail`, `phone`, `imessage` or `slack`."""
 
 
 class CompanionHistoryEntryWire(TypedDict):
@@ -363,21 +363,21 @@ class MailWebhookPayload(TypedDict):
 
 
 TextDirectionWire: TypeAlias = Literal["inbound", "outbound"]
-"""Which way a text went."""
+"""Which way a text went, `inbound` or `outbound`."""
 
 
 TextTypeWire: TypeAlias = Literal["sms", "mms"]
-"""Whether a text is a plain one or one with media."""
+"""Whether a text is plain (`sms`) or may carry files (`mms`)."""
 
 
 SmsDeliveryStatusWire: TypeAlias = Literal[
     "queued", "sent", "delivered", "delivery_failed", "delivery_unconfirmed", "sending_failed"
 ]
-"""How far a sent text has come."""
+"""How far a sent text has come: `queued`, `sent` (the carrier has it), `delivered`, `delivery_failed` (the carrier gave up), `delivery_unconfirmed` (nobody said in time) or `sending_failed` (the carrier did not take it)."""
 
 
 TextMessageOriginWire: TypeAlias = Literal["user_initiated", "auto_reply"]
-"""Whether somebody sent a text, or the service answered by itself."""
+"""Whether somebody sent a text (`user_initiated`) or the service answered by itself (`auto_reply`)."""
 
 
 class TextMediaItemWire(TypedDict):
@@ -417,7 +417,7 @@ class TextMessageRecipientWire(TypedDict):
 TextWebhookEventType: TypeAlias = Literal[
     "text.received", "text.sent", "text.delivered", "text.delivery_failed", "text.delivery_unconfirmed"
 ]
-"""What happened to a text: it arrived, the carrier took it, it reached the phone, could not be delivered, or nobody confirmed it in time. A group text is told once for each recipient."""
+"""What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it. `text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up. `text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each recipient."""
 
 
 class TextWebhookMessage(TypedDict):
@@ -498,15 +498,15 @@ class TextWebhookPayload(TypedDict):
 
 
 IMessageDirectionWire: TypeAlias = Literal["inbound", "outbound"]
-"""Which way an iMessage went."""
+"""Which way an iMessage went, `inbound` or `outbound`."""
 
 
 IMessageTypeWire: TypeAlias = Literal["message", "carousel"]
-"""The form of an iMessage."""
+"""The form of an iMessage: a single `message`, or a `carousel` of pictures."""
 
 
 IMessageServiceWire: TypeAlias = Literal["imessage", "sms", "rcs"]
-"""The service that carried it."""
+"""The service that carried it: `imessage`, `sms` or `rcs`."""
 
 
 IMessageSendStyleWire: TypeAlias = Literal[
@@ -524,19 +524,19 @@ IMessageSendStyleWire: TypeAlias = Literal[
     "loud",
     "slam",
 ]
-"""The effect that it was sent with."""
+"""The effect that it was sent with: on the screen (`celebration`, `shooting_star`, `fireworks`, `lasers`, `love`, `confetti`, `balloons`, `spotlight`, `echo`) or on the bubble (`invisible`, `gentle`, `loud`, `slam`)."""
 
 
 IMessageDeliveryStatusWire: TypeAlias = Literal[
     "registered", "pending", "queued", "accepted", "sent", "delivered", "declined", "error", "received"
 ]
-"""How far it has come."""
+"""How far it has come: `registered`, `pending`, `queued`, `accepted`, `sent` and `delivered` on its way out, `declined` or `error` when it failed, `received` when it came in."""
 
 
 IMessageReactionTypeWire: TypeAlias = Literal[
     "love", "like", "dislike", "laugh", "emphasize", "question", "custom", "eyes"
 ]
-"""A tapback; `custom` is an emoji of its own."""
+"""A tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, `eyes`, or `custom`, an emoji of its own."""
 
 
 class IMessageMediaItemWire(TypedDict):
@@ -628,7 +628,7 @@ IMessageWebhookEventType: TypeAlias = Literal[
     "imessage.delivered",
     "imessage.delivery_failed",
 ]
-"""What happened in iMessage: a message or a tapback arrived, or a sent message was taken, arrived or could not be delivered."""
+"""What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`: a tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the device. `imessage.delivery_failed`: it was declined, or failed."""
 
 
 class IMessageWebhookMessage(TypedDict):
@@ -723,15 +723,15 @@ class IMessageWebhookPayload(TypedDict):
 
 
 CallDirectionWire: TypeAlias = Literal["inbound", "outbound"]
-"""Which way a call went."""
+"""Which way a call went, `inbound` or `outbound`."""
 
 
 CallStatusWire: TypeAlias = Literal["initiated", "ringing", "answered", "completed", "failed", "canceled"]
-"""How far a call has come."""
+"""How far a call has come: `initiated`, `ringing`, `answered`, and in the end `completed`, `failed` or `canceled`."""
 
 
 HangupReasonWire: TypeAlias = Literal["local", "remote", "max_duration", "voicemail", "rejected"]
-"""Who or what ended a call."""
+"""Who or what ended a call: the identity (`local`), the other party (`remote`), its length (`max_duration`), an answering machine (`voicemail`), or it was not taken (`rejected`)."""
 
 
 class RateLimitInfoWire(TypedDict):
@@ -791,27 +791,27 @@ class PhoneIncomingCallWebhookPayload(TypedDict):
 
 
 CallOriginWire: TypeAlias = Literal["dedicated_number", "shared_imessage_number", "dedicated_imessage_number"]
-"""The kind of line of a call."""
+"""The kind of line of a call: `dedicated_number`, `shared_imessage_number` or `dedicated_imessage_number`."""
 
 
 CallModeWire: TypeAlias = Literal["client_websocket", "hosted_agent"]
-"""Who spoke for the identity, its own program or Inkbox's agent."""
+"""Who spoke for the identity: its own program (`client_websocket`) or Inkbox's agent (`hosted_agent`)."""
 
 
 CallOutcomeWire: TypeAlias = Literal["completed", "no_answer", "declined", "failed"]
-"""How a call of Inkbox's agent came out."""
+"""How a call of Inkbox's agent came out: `completed`, `no_answer`, `declined` or `failed`."""
 
 
 HostedAgentAuthorityModeWire: TypeAlias = Literal["contact_scoped", "yolo"]
-"""How much Inkbox's agent may do."""
+"""How much Inkbox's agent may do: what concerns the contact (`contact_scoped`), or everything (`yolo`)."""
 
 
 VoicemailDetectionWire: TypeAlias = Literal["enabled", "disabled"]
-"""Whether voicemail was listened for."""
+"""Whether answering machines are listened for: `enabled` or `disabled`."""
 
 
 OnVoicemailWire: TypeAlias = Literal["leave_message", "hang_up", "ignore"]
-"""What was to happen on voicemail."""
+"""What happens on an answering machine: `leave_message`, `hang_up` or `ignore`."""
 
 
 class WebhookPhoneCallForwarding(TypedDict):
@@ -936,7 +936,7 @@ class WebhookPostCallActionItemWire(TypedDict):
 
 
 CallLifecycleWebhookEventType: TypeAlias = Literal["call.ended"]
-"""What happened to a call: it ended."""
+"""What happened to a call. `call.ended`: it is over."""
 
 
 class CallEndedWebhookData(TypedDict):
@@ -1000,7 +1000,7 @@ class A2AWebhookCaller(TypedDict):
 A2AWebhookEventType: TypeAlias = Literal[
     "a2a.task.created", "a2a.task.message", "a2a.task.canceled", "a2a.sent_task.updated"
 ]
-"""What happened to a task between two agents."""
+"""What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and `a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it."""
 
 
 class A2AWebhookData(TypedDict):
@@ -1036,7 +1036,7 @@ class A2AWebhookPayload(TypedDict):
 
 
 SlackMessageKind: TypeAlias = Literal["dm", "group_dm", "mention", "channel", "thread"]
-"""Where in Slack a message was written."""
+"""Where in Slack a message was written: `dm`, `group_dm`, `mention`, `channel` or `thread`."""
 
 
 class SlackUserProfile(TypedDict):
@@ -1120,7 +1120,7 @@ SlackWebhookEventType: TypeAlias = Literal[
     "slack.interaction",
     "slack.session_stopped",
 ]
-"""What happened in Slack."""
+"""What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`, `slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A message changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`, `slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`, `slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`, `slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The identity's own message: `slack.message_sent`, `slack.message_send_failed`, `slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`, `slack.session_stopped`."""
 
 
 class SlackWebhookData(TypedDict):

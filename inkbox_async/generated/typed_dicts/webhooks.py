@@ -7,4 +7,4 @@ generator, then run `make generate`.
 from typing import Literal, TypeAlias
 
 WebhookSubscriptionStatus: TypeAlias = Literal["active", "deleted"]
-"""Whether a subscription is at work. Callers only ever see `active` ones."""
+"""Whether a subscription is at work: `active`, or `deleted`, which callers never see."""
