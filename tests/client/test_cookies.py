@@ -22,7 +22,7 @@ from .servers import Answer, Server
         ("a=1; Path=/; Max-Age=60; HttpOnly; SameSite=Lax", "/api/v1/y", "a=1"),
         ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "/api/v1/y", None),
         ("a=1; Path=/; Domain=elsewhere.example", "/api/v1/y", None),
-        ("a=b c:d{}; Path=/", "/api/v1/y", "a=b c:d{}"),
+        ("stick=v1|a.b:c/d+e==; Path=/", "/api/v1/y", "stick=v1|a.b:c/d+e=="),
     ],
 )
 async def test_a_cookie_goes_back_where_it_belongs(
