@@ -22,10 +22,14 @@ SPAM_WORDS = ("lottery", "crypto", "miracle")
 
 
 class Agent:
-    """Answers every unread mail once; blocks the domain of whoever sends spam."""
+    """Answers every unread mail once; has the domain of whoever sends spam blocked.
 
-    def __init__(self, inkbox: AsyncInkbox, identity: AgentIdentity) -> None:
-        self.inkbox = inkbox
+    It works with a key of its own, which sees nothing but its identity, and none of the mail that was kept
+    out. Contact rules are the owner's affair: they are made with the owner's admin key.
+    """
+
+    def __init__(self, owner: AsyncInkbox, identity: AgentIdentity) -> None:
+        self.owner = owner
         self.identity = identity
 
     async def work(self) -> int:
@@ -57,7 +61,7 @@ class Agent:
     async def block(self, domain: str) -> None:
         """Nothing from this domain gets in any more."""
         assert self.identity.email_address is not None
-        await self.inkbox.mail_contact_rules.create(
+        await self.owner.mail_contact_rules.create(
             self.identity.email_address,
             action=MailRuleAction.BLOCK,
             match_type=MailRuleMatchType.DOMAIN,
@@ -84,10 +88,9 @@ async def show(identity: AgentIdentity, thread_id: object) -> None:
 async def main(on_sandbox: bool) -> None:
     """Runs the agent on the sandbox or, until a mail was answered, on the real service."""
     if on_sandbox:
-        async with sandbox_with_people() as (inkbox, people):
-            identity = await inkbox.create_identity("support", display_name="Support")
+        async with sandbox_with_people() as (owner, people), hired(owner, "support") as identity:
             print(f"The agent lives at {identity.email_address}\n")
-            agent = Agent(inkbox, identity)
+            agent = Agent(owner, identity)
 
             print("Ada writes, with a log file attached:")
             await people.write(
@@ -108,19 +111,27 @@ async def main(on_sandbox: bool) -> None:
             await show(identity, first.thread_id)
         return
 
-    async with AsyncInkbox() as inkbox:
-        identity = await inkbox.create_identity(f"support-{secrets.token_hex(3)}", display_name="Support")
+    async with AsyncInkbox() as owner, hired(owner, f"support-{secrets.token_hex(3)}") as identity:
         print(f"Write to {identity.email_address}; the agent answers (Ctrl-C to stop)")
-        try:
-            agent = Agent(inkbox, identity)
-            while True:
-                if await agent.work():
-                    break
-                await asyncio.sleep(5)
-            async for message in identity.iter_emails(direction="inbound"):
-                await show(identity, message.thread_id)
-        finally:
-            await identity.delete()
+        agent = Agent(owner, identity)
+        while True:
+            if await agent.work():
+                break
+            await asyncio.sleep(5)
+        async for message in identity.iter_emails(direction="inbound"):
+            await show(identity, message.thread_id)
+
+
+@asynccontextmanager
+async def hired(owner: AsyncInkbox, handle: str) -> AsyncIterator[AgentIdentity]:
+    """A new identity, seen with a key of its own, and deleted in the end."""
+    created = await owner.create_identity(handle, display_name="Support")
+    key = await owner.api_keys.create(label="support agent", scoped_identity_id=created.id)
+    try:
+        async with AsyncInkbox(key.api_key, base_url=owner.base_url) as inkbox:
+            yield await inkbox.get_identity(handle)
+    finally:
+        await created.delete()
 
 
 class People:

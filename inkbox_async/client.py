@@ -88,6 +88,11 @@ class AsyncInkbox(Signup, Resources):
     def __repr__(self) -> str:
         return f"<AsyncInkbox {self._settings.base_url}>"
 
+    @property
+    def base_url(self) -> str:
+        """Origin of the server, and path prefix if any, without a trailing slash."""
+        return self._settings.base_url
+
     async def __aenter__(self) -> Self:
         if self._settings.vault_key is not None:
             try:
