@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from .contract import Contract
+
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 CONTRACT = Contract()
 CONTRACT.install()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from ..errors import InkboxAPIError
+from ..errors import InkboxAPIError, InkboxError
 from .exceptions import VaultLockedError
 
 if TYPE_CHECKING:
@@ -66,17 +66,17 @@ class IdentityVault:
             VaultLockedError: The vault is locked on this client; nothing was sent.
             TypeError: The payload is none of these classes, or holds a value of the wrong type.
             ValueError: The name is empty or too long.
-            InkboxAPIError: The server refused it. When only giving access was refused, the secret exists, and
-                a note on the error names it.
+            InkboxAPIError: The server refused it. When only giving access failed, the secret exists, and a
+                note on the error names it.
         """
         secret = await self._unlocked("create_secret").create_secret(name, payload, description=description)
         try:
             await self._inkbox.vault.grant_access(secret.id, self.id)
-        except InkboxAPIError as error:
+        except InkboxError as error:
             # 409: the server has given access by itself.
-            if error.status_code != 409:
+            if not isinstance(error, InkboxAPIError) or error.status_code != 409:
                 error.add_note(
-                    f"secret {secret.id} was created, but this identity has no access to it yet; call "
+                    f"secret {secret.id} was created, but this identity may have no access to it yet; call "
                     "inkbox.vault.grant_access or inkbox.vault.delete_secret"
                 )
                 raise

@@ -332,5 +332,6 @@ class VaultResource(SealedSecrets):
                 for _ in range(min(MAX_CONCURRENT_REQUESTS, len(rules))):
                     group.create_task(fetch_some())
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            first = failures.exceptions[0]
+            raise first from first.__cause__
         return rules
