@@ -105,7 +105,8 @@ class Sandbox:
         try:
             await ready
         except BaseException:
-            self._main.cancel()
+            if ready.cancelled():
+                self._main.cancel()
             await asyncio.wait([self._main])
             raise
         return self

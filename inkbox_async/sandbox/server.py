@@ -32,6 +32,7 @@ ALIASES: Mapping[str, str] = {"/api/whoami": "/api/v1/whoami"}
 """Paths under which an operation is served as well."""
 
 _REQUEST_ID = web.RequestKey("request_id", str)
+_DROPPED = web.RequestKey("dropped", bool)
 _BODY = web.RequestKey("body", bytes)
 
 
@@ -137,8 +138,6 @@ class ApiServer:
             response = _method_not_allowed(request, error)
         except web.HTTPException as error:
             response = _error(error.status, error.reason)
-        except ConnectionResetError:
-            raise
         except Exception:
             logger.exception("%s %s failed, request %s", request.method, request.path, request_id)
             response = _error(500, f"The sandbox failed; its log says why, under request {request_id}.")
@@ -153,7 +152,7 @@ class ApiServer:
                     headers=request.headers.items(),
                     content_type=request.content_type,
                     body=request.get(_BODY, b""),
-                    status=0 if response is None else response.status,
+                    status=0 if response is None or _DROPPED in request else response.status,
                 )
         if not response.prepared:
             response.headers["X-Request-ID"] = request_id
@@ -167,9 +166,10 @@ class ApiServer:
         if fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
         if fault.drop:
+            request[_DROPPED] = True
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError(f"Connection dropped by fault {fault.id}")
+            return web.Response(status=503)  # which nobody will see
         if fault.status is None:
             return None
         body = {"detail": f"Fault {fault.id} of the sandbox"} if fault.body is None else fault.body

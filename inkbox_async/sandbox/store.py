@@ -23,6 +23,7 @@ Callback = Callable[[], Awaitable[None]]
 """A piece of asynchronous work that a transaction ordered."""
 
 _APPLICATION_ID = 0x1B0C5A9D  # marks an SQLite file as ours
+_MAGIC = b"SQLite format 3\0"
 _SCHEMA = Path(__file__).parent / "schema"
 
 
@@ -153,31 +154,44 @@ class Store:
     def _open(self) -> bool:
         connection = _connect(self._path)
         try:
-            _prepare(connection, self._path)
-            fresh = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+            fresh = self._is_fresh(connection)
+            connection.execute("PRAGMA foreign_keys = ON")
+            if self._path is not None:
+                # A commit in the write-ahead log survives the death of the process, if not a power cut.
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
             if fresh:
                 connection.executescript(_schema())
-            else:
-                self._refuse_strangers(connection)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise StoreError(
-                f"{self._path} is not a sandbox's data file. Give --data another path."
-            ) from error
-        except StoreError:
+        except BaseException:
             connection.close()
             raise
         self._connection = connection
         return fresh
 
-    def _refuse_strangers(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
-            raise StoreError(f"{self._path} is not a sandbox's data file. Give --data another path.")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != _schema_version(_tables()):
+    def _is_fresh(self, connection: sqlite3.Connection) -> bool:
+        """True for an empty database. Nothing is written before this has looked."""
+        stranger = StoreError(f"{self._path} is not a sandbox's data file. Give --data another path.")
+        if self._path is not None and self._path.exists():
+            with self._path.open("rb") as file:
+                if file.read(len(_MAGIC)) not in (b"", _MAGIC):
+                    raise stranger
+        try:
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+                return True
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self._path} cannot be used: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise stranger from error
+        if application != _APPLICATION_ID:
+            raise stranger
+        if version != _schema_version(_tables()):
             raise StoreError(
                 f"{self._path} was written by another version of the sandbox. "
                 "Delete it, give --data another path, or use the version that wrote it."
             )
+        return False
 
     def _transact(self, function: Callable[[Tx], T]) -> T:
         if self._connection is None:
@@ -237,14 +251,6 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         raise StoreError(f"{path} cannot be opened: {error}. Does its directory exist?") from error
     connection.row_factory = sqlite3.Row
     return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-    if path is not None:
-        # A commit in the write-ahead log survives the death of the process, if not a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _tables() -> str:
