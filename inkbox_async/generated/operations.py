@@ -1208,6 +1208,18 @@ OPERATIONS: tuple[Operation, ...] = (
         response="inkbox_async.generated.models.sandbox:OutboxItem",
     ),
     Operation(
+        id="control.list_webhook_attempts",
+        method="GET",
+        path="/_sandbox/webhook-attempts",
+        status=200,
+        area="sandbox",
+        tier="S",
+        callers=frozenset(("anyone",)),
+        query="inkbox_async.generated.queries.sandbox:ControlListWebhookAttemptsQuery",
+        response_is_list=True,
+        response="inkbox_async.generated.models.sandbox:WebhookAttempt",
+    ),
+    Operation(
         id="control.get_signup_code",
         method="GET",
         path="/_sandbox/signup-codes",

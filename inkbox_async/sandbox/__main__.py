@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one line of JSON when ready")
     parser.add_argument("--zone", help="host that tunnel clients dial (default: localhost:EDGE_PORT)")
     parser.add_argument("--public-domain", help="domain of the tunnels' public names (default: the zone)")
+    parser.add_argument(
+        "--allow-external-webhooks",
+        action="store_true",
+        help="send webhooks to other machines, too (default: to this one only)",
+    )
     return parser
 
 
@@ -77,6 +82,7 @@ async def _serve(options: argparse.Namespace) -> None:
         data=options.data,
         zone=options.zone,
         public_domain=options.public_domain,
+        allow_external_webhooks=options.allow_external_webhooks,
     )
     async with sandbox:
         print(json.dumps(_places(sandbox)) if options.json else _welcome(sandbox), flush=True)

@@ -25,6 +25,7 @@ from .session import local_session
 from .settings import Settings
 from .smtp import SmtpServer
 from .store import Callback, Store, Tx
+from .webhooks.service import Webhooks
 from .world import World
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Sandbox:
         faults: Orders to fail; `sandbox.faults.add(path="/api/v1/mail/*", status=503)`.
         world: The outside world: people who write, carriers, domains.
         store: Its data.
+        webhooks: What it sends to receivers.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Sandbox:
         data: str | Path | None = None,
         zone: str | None = None,
         public_domain: str | None = None,
+        allow_external_webhooks: bool = False,
     ) -> None:
         """Prepare a sandbox; entering it with `async with` starts it.
 
@@ -77,13 +80,17 @@ class Sandbox:
             data: SQLite file to keep the data in; None keeps them in memory.
             zone: What tunnel records name as the host to dial; by default `localhost:{edge_port}`.
             public_domain: Domain of the tunnels' public names; by default the zone.
+            allow_external_webhooks: Whether webhooks may be sent to other machines than this one.
         """
-        self.settings = Settings(zone=zone, public_domain=public_domain)
+        self.settings = Settings(
+            zone=zone, public_domain=public_domain, allow_external_webhooks=allow_external_webhooks
+        )
         self.clock = Clock(on_advance=self._remember_clock)
         self.faults = Faults()
         self.journal = Journal()
         self.store = Store(None if data is None else Path(data), on_commit=self._commit_callbacks)
         self.world = World(self)
+        self.webhooks = Webhooks(self.settings, self.store, self.clock)
         self._host, self._port, self._smtp_port, self._edge_port = host, port, smtp_port, edge_port
         self._home: Organization | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -269,6 +276,7 @@ class Sandbox:
         services.push_async_callback(smtp.stop)
         self.settings.smtp_host, self.settings.smtp_port = shown_host, smtp.port
         self.spawn(Courier(self.store, self.clock).run)
+        self.spawn(self.webhooks.run)
 
     async def _open_store(self) -> None:
         if await self.store.open():

@@ -22,6 +22,8 @@ MODULES: tuple[str, ...] = (
     "signup",
     "vault",
     "vault_secrets",
+    "webhooks.journal",
+    "webhooks.subscriptions",
     "whoami",
 )
 

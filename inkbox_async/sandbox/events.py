@@ -1,4 +1,4 @@
-"""Events: what happened in the sandbox, recorded beside the change itself and handed to webhook subscriptions."""
+"""Events: what happened, recorded beside the change itself and queued for webhook subscriptions."""
 
 from __future__ import annotations
 

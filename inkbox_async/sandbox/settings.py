@@ -21,6 +21,7 @@ class Settings:
         ca_cert_path: PEM file of the authority that signed the edge's certificate.
         zone: What tunnel clients dial, as tunnel records tell them; by default `localhost:{edge_port}`.
         public_domain: Domain under which tunnels are published; by default the zone.
+        allow_external_webhooks: Whether webhooks may be sent to other machines.
     """
 
     base_url: str = ""
@@ -31,6 +32,7 @@ class Settings:
     ca_cert_path: str | None = None
     zone: str | None = None
     public_domain: str | None = None
+    allow_external_webhooks: bool = False
 
     @property
     def control_url(self) -> str:

@@ -349,6 +349,47 @@ class OutboxItem(InkboxModel):
     """When it left, by the sandbox's clock."""
 
 
+class WebhookAttempt(InkboxModel):
+    """One attempt to send an event to a subscription, or to ask a receiver about a call."""
+
+    id: UUID
+    """Id of the attempt."""
+    organization_id: str
+    """Id of the organization."""
+    webhook_subscription_id: UUID | None = None
+    """Id of the subscription; null for a call."""
+    phone_number_id: UUID | None = None
+    """Id of the number that is called; null for an event."""
+    event_id: str
+    """Id of the event, the same in all its attempts, or of the call."""
+    event_type: str
+    """What it is about, `phone.incoming_call` for a call."""
+    attempt: int
+    """The how-manieth attempt it is, from 1."""
+    outcome: str
+    """`delivered` for an answer of 2xx (for a call, one that can be used), `retrying` when it will be tried again, `given_up` otherwise."""
+    url: str
+    """Where it was sent."""
+    request_id: str
+    """Value of the header X-Inkbox-Request-ID."""
+    signed: bool
+    """Whether there was a key to sign with."""
+    request_payload: str
+    """The body that was sent, JSON as text."""
+    response_status: int | None = None
+    """HTTP status of the answer; null when there was none."""
+    response_body: str | None = None
+    """Body of the answer, the first 64 KB of it."""
+    error_detail: str | None = None
+    """Why there was no answer."""
+    duration_ms: int
+    """How long it took, in real milliseconds."""
+    next_attempt_at: datetime | None = None
+    """When it will be tried again, by the sandbox's clock."""
+    created_at: datetime
+    """When it was made, by the sandbox's clock."""
+
+
 class SandboxSignupCode(InkboxModel):
     """The code in the latest verification mail to somebody."""
 

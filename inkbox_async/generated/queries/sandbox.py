@@ -7,6 +7,7 @@ generator, then run `make generate`.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -27,6 +28,15 @@ class ControlListOutboxQuery(RequestModel):
 
     channel: Literal["mail", "text", "imessage", "call"] | None = None
     """Only what left this way."""
+
+
+class ControlListWebhookAttemptsQuery(RequestModel):
+    """Query parameters of `control.list_webhook_attempts`."""
+
+    subscription_id: UUID | None = None
+    """Only what was sent to this subscription."""
+    event_type: str | None = None
+    """Only events of this type; `phone.incoming_call` for questions about calls."""
 
 
 class ControlGetSignupCodeQuery(RequestModel):

@@ -79,7 +79,7 @@ class WebhookSubscriptionsResource(Resource):
         """Create a webhook subscription.
 
         Several subscriptions of one owner are served independently of each other; an owner may have 20.
-        Two of one owner cannot share an address.
+        Two of one owner with the same address cannot share an event.
 
         Args:
             url: Where events are sent, an HTTPS URL.

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS webhook_deliveries (
     subscription_id TEXT NOT NULL REFERENCES webhook_subscriptions (id),
     status TEXT NOT NULL DEFAULT 'waiting',
     attempts INTEGER NOT NULL DEFAULT 0,
-    due_at TEXT NOT NULL
+    due_at TEXT NOT NULL,
+    CHECK (status IN ('waiting', 'delivered', 'given_up', 'canceled'))
 );
 CREATE INDEX IF NOT EXISTS webhook_deliveries_waiting
 ON webhook_deliveries (subscription_id, seq) WHERE status = 'waiting';
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS webhook_attempts (
     url TEXT NOT NULL,
     request_id TEXT NOT NULL,
     signed INTEGER NOT NULL,
-    request_payload TEXT NOT NULL,
+    request_payload TEXT,
     response_status INTEGER,
     response_body TEXT,
     error_detail TEXT,
@@ -81,4 +82,10 @@ AFTER UPDATE OF status ON phone_numbers WHEN new.status = 'released'
 BEGIN
     UPDATE webhook_subscriptions SET status = 'deleted', updated_at = new.updated_at
     WHERE status = 'active' AND phone_number_id = new.id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS webhook_deliveries_end_with_subscription
+AFTER UPDATE OF status ON webhook_subscriptions WHEN new.status = 'deleted'
+BEGIN
+    UPDATE webhook_deliveries SET status = 'canceled' WHERE subscription_id = new.id AND status = 'waiting';
 END;

@@ -1,0 +1,1 @@
+"""Webhooks of the sandbox: subscriptions, deliveries of events, and the question what to do with a call."""
