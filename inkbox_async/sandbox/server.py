@@ -169,7 +169,7 @@ class ApiServer:
             request[_DROPPED] = True
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response(status=503)  # which nobody will see
+            return _error(503, f"Dropped by fault {fault.id}")  # nobody will see it
         if fault.status is None:
             return None
         body = {"detail": f"Fault {fault.id} of the sandbox"} if fault.body is None else fault.body
