@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from inkbox_async.sandbox.edge import CertificateAuthority, Edge, EdgeLimits, Ed
 
 from .directory import TUNNEL_ID, MemoryDirectory
 from .listener import RawListener
-from .raw_h2 import RawH2, connect
+from .raw_h2 import PATIENCE, RawH2, connect
 
 
 @dataclass
@@ -34,7 +35,9 @@ class RunningEdge:
     def url(self, path: str = "/", host: str = "sales-agent.localhost", scheme: str = "https") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
 
-    def connect(self, server_name: str = "localhost", window: int = 1 << 20) -> AbstractAsyncContextManager[RawH2]:
+    def connect(
+        self, server_name: str = "localhost", window: int = 1 << 20
+    ) -> AbstractAsyncContextManager[RawH2]:
         context = self.trust
         context.set_alpn_protocols(["h2"])
         return connect(self.port, context, server_name=server_name, window=window)
@@ -65,6 +68,20 @@ class Loopback(aiohttp.abc.AbstractResolver):
 
     async def close(self) -> None:
         pass
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for something that only the edge's own state shows."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  (there is no event for it)
+            await asyncio.sleep(0.001)
+
+
+async def status(request: Awaitable[aiohttp.ClientResponse]) -> int:
+    """The status of an answer, which is read to its end."""
+    async with await request as answer:
+        await answer.read()
+        return answer.status
 
 
 StartEdge = Callable[..., Awaitable[RunningEdge]]

@@ -14,7 +14,7 @@ PASSTHROUGH_ID = "0b7a5c92-4d1e-4f63-9a28-c3e5d7f90a14"
 
 
 class MemoryDirectory:
-    """Two tunnels, `sales-agent` (edge) and `vault-agent` (passthrough), and a log of what the edge reports."""
+    """Two tunnels, `sales-agent` (edge) and `vault-agent` (passthrough), and a log of the edge's reports."""
 
     def __init__(self) -> None:
         self.tunnels = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from .directory import KEY, TUNNEL_ID
 from .raw_h2 import RawH2, RawStream
 
-Handle = Callable[["RawListener", RawStream], Awaitable[None]]
+Handle = Callable[["RawListener", RawStream], Coroutine[None, None, None]]
 
 
 class RawListener:
@@ -90,9 +90,7 @@ class RawListener:
             async def keep(slot: int) -> None:
                 while True:
                     stream = await self.park(slot)
-                    await self.client.until(
-                        lambda: bool(stream.headers) or stream.reset is not None, seconds=None
-                    )
+                    await self.client.answered(stream)
                     if self.client.closed:
                         return
                     if stream.header("inkbox-request-id"):

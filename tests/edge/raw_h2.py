@@ -1,4 +1,4 @@
-"""A small HTTP/2 client that shows every frame it gets: the listener and the third party of the edge's tests."""
+"""A small HTTP/2 client that shows all it gets: the listener and the third party of the edge's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jh2.events import (
     StreamEnded,
     StreamReset,
 )
-from jh2.settings import SettingCodes
+from jh2.settings import SettingCodes, Settings
 
 PATIENCE = 10
 """Seconds after which a test that waits for something fails instead of hanging."""
@@ -78,7 +78,13 @@ class RawH2:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, window: int) -> None:
         self._reader, self._writer = reader, writer
         self.h2: Any = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
-        self.h2.local_settings.update({SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.h2.local_settings = Settings(
+            client=True,
+            initial_values={
+                SettingCodes.INITIAL_WINDOW_SIZE: window,
+                SettingCodes.MAX_HEADER_LIST_SIZE: 65_536,
+            },
+        )
         self.streams: dict[int, RawStream] = {}
         self.goaway: tuple[int, bytes] | None = None
         self.settings: dict[int, int] = {}
@@ -106,6 +112,10 @@ class RawH2:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: condition() or self.closed)
 
+    async def answered(self, stream: RawStream) -> None:
+        """Wait, for as long as it takes, until an answer begins on `stream` or can no longer come."""
+        await self.until(lambda: bool(stream.headers) or stream.reset is not None, None)
+
     async def flush(self) -> None:
         self._writer.write(self.h2.data_to_send())
         await self._writer.drain()
@@ -121,7 +131,11 @@ class RawH2:
         """Open a stream. With `body=None` it stays open for `send`."""
         stream = RawStream(self, self.h2.get_next_available_stream_id())
         self.streams[stream.id] = stream
-        fields = [(":method", method), (":scheme", "https"), (":authority", pseudo.get("authority", "localhost"))]
+        fields = [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", pseudo.get("authority", "localhost")),
+        ]
         fields.append((":path", path))
         if "protocol" in pseudo:
             fields.append((":protocol", pseudo["protocol"]))
@@ -204,7 +218,9 @@ class RawH2:
             # a connection goes on after GOAWAY (RFC 9113, 6.8); the library holds it for the end
             self.h2.state_machine.state = type(self.h2.state_machine.state).CLIENT_OPEN
         elif isinstance(event, RemoteSettingsChanged):
-            self.settings.update({int(code): change.new_value for code, change in event.changed_settings.items()})
+            self.settings.update(
+                {int(code): change.new_value for code, change in event.changed_settings.items()}
+            )
 
 
 @contextlib.asynccontextmanager

@@ -164,7 +164,9 @@ async def test_header_bytes_that_are_no_utf8_arrive_as_utf8(edge: RunningEdge) -
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", edge.port, ssl=edge.trust, server_hostname="sales-agent.localhost"
         )
-        writer.write(b"GET / HTTP/1.1\r\nhost: sales-agent.localhost\r\nx-latin: caf\xe9\r\nx-utf: \xc3\xa9\r\n\r\n")
+        writer.write(
+            b"GET / HTTP/1.1\r\nhost: sales-agent.localhost\r\nx-latin: caf\xe9\r\nx-utf: \xc3\xa9\r\n\r\n"
+        )
         await intake.whole()
         assert intake.header("inkbox-h-x-latin") == "café"
         assert intake.header("inkbox-h-x-utf") == "é"

@@ -11,7 +11,7 @@ import aiohttp
 
 from inkbox_async.sandbox.edge import EdgeLimits
 
-from .conftest import RunningEdge, StartEdge
+from .conftest import RunningEdge, StartEdge, eventually, status
 from .directory import TUNNEL_ID
 from .listener import RawListener, request_id
 from .raw_h2 import RawStream
@@ -35,8 +35,8 @@ async def test_without_a_listener_the_third_party_is_told_so(edge: RunningEdge) 
 async def test_without_a_parked_intake_the_request_waits_for_one(edge: RunningEdge) -> None:
     async with edge.listener() as listener, edge.session() as third_party:
         sending = asyncio.create_task(third_party.get(edge.url("/late")))
-        while not edge.edge.relay(edge.directory.tunnels[TUNNEL_ID])._waiting:
-            await asyncio.sleep(0.001)
+        relay = edge.edge.relay(edge.directory.tunnels[TUNNEL_ID])
+        await eventually(lambda: relay.waiting_requests == 1)
         intake = await (await listener.park()).whole()
         await listener.post(request_id(intake), 200, b"here")
         assert await (await sending).read() == b"here"
@@ -46,17 +46,15 @@ async def test_a_request_whose_third_party_left_gives_its_intake_back(edge: Runn
     async with edge.listener() as listener, edge.session() as third_party:
         sending = asyncio.create_task(third_party.get(edge.url("/gone")))
         relay = edge.edge.relay(edge.directory.tunnels[TUNNEL_ID])
-        while not relay._waiting:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: relay.waiting_requests == 1)
         sending.cancel()
-        while not all(waiter.done() for waiter in relay._waiting):
-            await asyncio.sleep(0.001)
+        await eventually(lambda: relay.waiting_requests == 0)
         intake = await listener.park()
         staying = asyncio.create_task(third_party.get(edge.url("/stays")))
         await intake.whole()
         assert intake.header("inkbox-path") == "/stays"
         await listener.post(request_id(intake), 200, b"ok")
-        assert (await staying).status == 200
+        assert await status(staying) == 200
 
 
 async def test_no_reply_within_the_deadline_is_504_and_a_late_one_is_refused(start_edge: StartEdge) -> None:
@@ -125,7 +123,9 @@ async def test_drain_hands_over_without_losing_a_request(edge: RunningEdge) -> N
             assert await (await early).text() == "posted on the new connection"
             await unused.whole()
             assert unused.header("inkbox-reason") == "intake-superseded"
-            assert first.client.goaway == (0, b'{"reason":"drain"}'), "the same client is not told of a takeover"
+            assert first.client.goaway == (0, b'{"reason":"drain"}'), (
+                "the same client is not told of a takeover"
+            )
         assert [event for event, _ in edge.directory.log] == ["connected", "connected"]
 
 
@@ -178,7 +178,7 @@ async def test_supersede_on_request(edge: RunningEdge) -> None:
         assert parked.header("inkbox-reason") == "intake-superseded"
         await listener.client.until(lambda: listener.client.goaway is not None)
         assert listener.client.goaway == (SUPERSEDED, b'{"reason":"superseded"}')
-        assert (await third_party.get(edge.url())).status == 503
+        assert await status(third_party.get(edge.url())) == 503
     assert not edge.edge.supersede(TUNNEL_ID)
     assert not await edge.edge.drain(TUNNEL_ID)
 
@@ -247,8 +247,7 @@ async def test_three_drains_under_load_lose_and_double_nothing(edge: RunningEdge
         await join()
         requests = [asyncio.create_task(ask(third_party, number)) for number in range(600)]
         for share in (100, 250, 400):
-            while len(seen) < share:
-                await asyncio.sleep(0.001)
+            await eventually(lambda: len(seen) >= share)  # noqa: B023  (awaited at once)
             await edge.edge.drain(TUNNEL_ID)
             await join()
         answers = await asyncio.gather(*requests)

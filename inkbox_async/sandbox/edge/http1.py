@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from inkbox_async.sandbox.edge.bridge_frames import CloseMessage, Message
@@ -17,7 +19,7 @@ from inkbox_async.sandbox.edge.http2 import StreamReset
 from inkbox_async.sandbox.edge.http2_headers import Header
 from inkbox_async.sandbox.edge.ingress import Answer, Ingress, OpenBridge, PublicRequest, Refusal
 from inkbox_async.sandbox.edge.relay import Relay
-from inkbox_async.sandbox.edge.websocket import LOST, carry
+from inkbox_async.sandbox.edge.websocket import LOST, carry, sendable_code
 
 SERVER: Final = "inkbox-sandbox-edge"
 FIELD_LIMIT: Final = 65_536
@@ -60,6 +62,13 @@ class Http1Ingress:
     def __init__(self, ingress: Ingress, limits: EdgeLimits) -> None:
         self._ingress = ingress
         self._limits = limits
+        self._upgrades: set[asyncio.Task[web.StreamResponse]] = set()
+
+    async def stop(self) -> None:
+        """End the WebSockets that are still open."""
+        for task in self._upgrades:
+            task.cancel()
+        await asyncio.gather(*self._upgrades, return_exceptions=True)
 
     def server(self) -> web.Server:
         """A server of its own for connections that carry nothing but public hosts."""
@@ -92,13 +101,27 @@ class Http1Ingress:
             relay = await self._ingress.relay_for(request.headers.get(hdrs.HOST, ""))
             if request.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket":
                 _check_upgrade(request)
-                return await self._upgrade(request, relay, public)
+                return await self._upgrade_to_the_end(request, relay, public)
             async with self._ingress.exchange(relay, public) as answer:
                 return await _send(request, answer)
         except Refusal as refusal:
             return _refused(refusal)
         except (StreamReset, ConnectionError):
             return _broken(request)
+
+    async def _upgrade_to_the_end(
+        self, request: web.BaseRequest, relay: Relay, public: PublicRequest
+    ) -> web.StreamResponse:
+        """Carry a WebSocket even when aiohttp gives the request up: the listener is still owed its close."""
+        task = asyncio.create_task(self._upgrade(request, relay, public))
+        self._upgrades.add(task)
+        task.add_done_callback(self._upgrade_done)
+        return await asyncio.shield(task)
+
+    def _upgrade_done(self, task: asyncio.Task[web.StreamResponse]) -> None:
+        self._upgrades.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: when aiohttp has given up, nobody else does
 
     async def _upgrade(
         self, request: web.BaseRequest, relay: Relay, public: PublicRequest
@@ -108,6 +131,7 @@ class Http1Ingress:
                 return await _send(request, opened)
             socket = web.WebSocketResponse(
                 protocols=_chosen(request, opened),
+                autoclose=False,  # it would answer every close with 1000
                 compress=False,
                 max_msg_size=self._limits.max_websocket_message_bytes,
                 timeout=self._limits.closing_seconds,
@@ -133,7 +157,9 @@ class _Socket:
                 data: str | bytes = message.data
                 return data
             if message.type is WSMsgType.CLOSE:
-                return CloseMessage(int(message.data), message.extra or "")
+                end = CloseMessage(int(message.data), message.extra or "")
+                await self.close(sendable_code(end.code), end.reason)
+                return end
             if message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
                 code = self._socket.close_code
                 return CloseMessage(LOST if code in (None, WSCloseCode.ABNORMAL_CLOSURE) else code)
@@ -148,11 +174,7 @@ class _Socket:
         await self._socket.close(code=code, message=reason.encode()[:123])
 
 
-def ingress_middleware(
-    ingress: Http1Ingress, is_public_host: Callable[[str], bool]
-) -> Callable[
-    [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]
-]:
+def ingress_middleware(ingress: Http1Ingress, is_public_host: Callable[[str], bool]) -> Middleware:
     """An aiohttp middleware that takes requests for public hosts before they are routed.
 
     Args:
@@ -160,9 +182,7 @@ def ingress_middleware(
     """
 
     @web.middleware
-    async def middleware(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if is_public_host(request.headers.get(hdrs.HOST, "")):
             return await ingress.handle(request)
         return await handler(request)

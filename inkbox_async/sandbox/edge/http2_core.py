@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from jh2.connection import (  # type: ignore[import-untyped]
+from jh2.connection import (
     Decoder,
     Encoder,
     HPACKError,
@@ -258,12 +258,7 @@ class Http2Core:
             self._on_block(bytes(block))
 
     def _on_block(self, block: bytes) -> None:
-        try:
-            headers: list[Header] = [(item[0], item[1]) for item in self._decoder.decode(block, raw=True)]
-        except OversizedHeaderListError:
-            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "the header list is too large") from None
-        except (HPACKError, ValueError, IndexError):
-            raise Http2Error(ErrorCode.COMPRESSION_ERROR, "the header block cannot be decoded") from None
+        headers = self._decode(block)
         stream_id, ended = self._block_stream, self._block_ends_stream
         stream = self.streams.get(stream_id)
         if stream is not None:
@@ -286,6 +281,17 @@ class Http2Core:
         self.streams[stream_id] = stream
         stream.remote_closed = ended
         stream.on_open()
+
+    def _decode(self, block: bytes) -> list[Header]:
+        try:
+            return [(item[0], item[1]) for item in self._decoder.decode(block, raw=True)]
+        except OversizedHeaderListError:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "the header list is too large") from None
+        except BaseException as problem:
+            # A block that is cut short makes the decoder panic, which Python sees as no ordinary Exception.
+            if isinstance(problem, HPACKError) or type(problem).__name__ == "PanicException":
+                raise Http2Error(ErrorCode.COMPRESSION_ERROR, "the header block cannot be decoded") from None
+            raise
 
     def _on_trailers(self, stream: CoreStream, ended: bool) -> None:
         if stream.remote_closed:

@@ -193,6 +193,11 @@ class Relay:
 
     # Requests
 
+    @property
+    def waiting_requests(self) -> int:
+        """How many requests wait for an intake."""
+        return sum(not waiter.done() for waiter in self._waiting)
+
     def park(self, session: Session, stream: Stream) -> None:
         """An intake has come: give it to the request that waits longest, or keep it."""
         if session is self.live:

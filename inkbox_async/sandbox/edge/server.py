@@ -96,6 +96,7 @@ class Edge:
         for transport in list(self._transports):
             transport.abort()
         await self._all_closed.wait()
+        await self.http1.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -142,7 +142,7 @@ async def carry(socket: PublicSocket, bridge: OpenBridge, limits: EdgeLimits) ->
                 end = CloseMessage(EDGE_DRAINING if bridge.session.is_drained else INTERNAL_ERROR)
             to_listener.cancel()  # from here on `close` reads what the third party still sends
             await asyncio.wait({to_listener})
-            await socket.close(_sendable_code(end.code), end.reason)
+            await socket.close(sendable_code(end.code), end.reason)
         elif closed_by_third_party.code == TOO_BIG:
             await socket.close(TOO_BIG, closed_by_third_party.reason)
         await _let_end(ws, to_third_party, limits.closing_seconds)
@@ -197,7 +197,7 @@ async def _let_end(ws: WsBridge, reading: asyncio.Task[CloseMessage | None], sec
         pass  # the bridge is reset by the one who opened it
 
 
-def _sendable_code(code: int) -> int:
+def sendable_code(code: int) -> int:
     """The code if it may stand in a CLOSE frame (RFC 6455, 7.4), else 1011."""
     if 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, NO_STATUS, LOST)):
         return code
