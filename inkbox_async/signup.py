@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from .error_mapping import handle_conflicts
 from .settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Settings
 
 if TYPE_CHECKING:
@@ -69,15 +70,16 @@ class Signup:
         Source: `POST /api/v1/agent-signup`.
         """
         async with _signup(None, base_url, timeout, response_observer) as resource:
-            return await resource.register(
-                human_email,
-                note_to_human=note_to_human,
-                display_name=display_name,
-                agent_handle=agent_handle,
-                email_local_part=email_local_part,
-                harness=harness,
-                invitation_token=invitation_token,
-            )
+            with handle_conflicts():
+                return await resource.register(
+                    human_email,
+                    note_to_human=note_to_human,
+                    display_name=display_name,
+                    agent_handle=agent_handle,
+                    email_local_part=email_local_part,
+                    harness=harness,
+                    invitation_token=invitation_token,
+                )
 
     @classmethod
     async def verify_signup(

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from ..error_mapping import handle_conflicts
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -48,3 +50,16 @@ def prepared(
         return preparing
 
     return decorate
+
+
+def naming_handle_conflicts(
+    method: Callable[P, Coroutine[Any, Any, R]],  # Any: a coroutine's own
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Decorates a coroutine method so that a taken handle is raised as `HandleUnavailableError`."""
+
+    @wraps(method)
+    async def naming(*args: P.args, **kwargs: P.kwargs) -> R:
+        with handle_conflicts():
+            return await method(*args, **kwargs)
+
+    return naming

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..generated.models.common import FilterMode
 from ..generated.resources import identities as generated
 from ..modeling import UNSET
-from .checks import checked
+from .checks import checked, naming_handle_conflicts
 
 _CHANNELS = ("mail", "phone", "slack")
 
@@ -67,5 +67,5 @@ def _check_update(
 class IdentitiesResource(generated.IdentitiesResource):
     """Agent identities. Each owns a mailbox and a tunnel, and a phone number when wanted."""
 
-    create = checked(_check_create)(generated.IdentitiesResource.create)
-    update = checked(_check_update)(generated.IdentitiesResource.update)
+    create = checked(_check_create)(naming_handle_conflicts(generated.IdentitiesResource.create))
+    update = checked(_check_update)(naming_handle_conflicts(generated.IdentitiesResource.update))

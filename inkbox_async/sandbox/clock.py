@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 
 _TICK = timedelta(microseconds=1)
+
+
+class Moment(datetime):
+    """A time to which the clock was moved. Awaiting it lets work that was waiting for it begin."""
+
+    def __await__(self) -> Generator[None, None, Moment]:
+        yield from asyncio.sleep(0).__await__()
+        return self
 
 
 class Clock:
@@ -35,8 +43,10 @@ class Clock:
             self._last = max(self._started_at + elapsed + self._offset, self._last + _TICK)
             return self._last
 
-    def advance(self, seconds: float) -> datetime:
+    def advance(self, seconds: float) -> Moment:
         """Move the clock forward by `seconds`, wake every sleeper whose time has come, and tell the new time.
+
+        The clock has moved when this returns; awaiting what it returns lets the sleepers run, too.
 
         Raises:
             ValueError: `seconds` is negative; the sandbox's time does not run backwards.
@@ -49,7 +59,7 @@ class Clock:
         if self._on_advance is not None:
             self._on_advance(offset)
         self._wake()
-        return self.now()
+        return Moment.fromisoformat(self.now().isoformat())
 
     def reset(self, offset: timedelta = timedelta()) -> None:
         """Go back to real time, plus `offset`: for a sandbox whose data begins anew or is opened again."""

@@ -127,8 +127,16 @@ def _check_claim(call: Call, mailbox: Row, recipients: Sequence[str]) -> bool:
 
 
 def _check_rules(call: Call, mailbox: Row, recipients: Sequence[str]) -> None:
+    """Refuse recipients whom the rules for outbound mail block.
+
+    The documents filter what arrives; only newer servers know outbound rules. So a mode or a rule that was
+    made for both directions leaves outbound mail alone, until outbound has been given a mode of its own.
+    """
     rules = rules_of(call.tx, mailbox["id"])
     mode = mailbox["filter_mode_outbound"]
+    if mode == mailbox["filter_mode_inbound"]:
+        mode = filters.BLACKLIST
+        rules = [rule for rule in rules if rule.direction == filters.OUTBOUND]
     for address in recipients:
         verdict = filters.verdict(address, mode, rules, filters.OUTBOUND)
         if not verdict.is_allowed:
