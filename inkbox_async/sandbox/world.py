@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from inkbox_async.generated.models.identities import Domain
 from inkbox_async.generated.models.sandbox import (
     OutboxItem,
     SandboxOrganization,
     SandboxOrganizationSettings,
+    WebhookAttempt,
     WorldEmailResult,
     WorldOutcome,
 )
@@ -116,6 +118,19 @@ class World:
         """What left for the outside, newest first; only `mail`, `text`, `imessage` or `call` where given."""
         items: list[OutboxItem] = await self.act("control.list_outbox", query={"channel": channel})
         return items
+
+    async def webhook_attempts(
+        self, *, subscription_id: str | UUID | None = None, event_type: str | None = None
+    ) -> list[WebhookAttempt]:
+        """What was sent to webhook receivers, and how it went, newest first.
+
+        Args:
+            subscription_id: Only what was sent to this subscription.
+            event_type: Only events of this type; `phone.incoming_call` for questions about calls.
+        """
+        query = {"subscription_id": subscription_id, "event_type": event_type}
+        attempts: list[WebhookAttempt] = await self.act("control.list_webhook_attempts", query=query)
+        return attempts
 
     async def signup_code(self, email: str) -> str:
         """The code in the latest verification mail to a human.

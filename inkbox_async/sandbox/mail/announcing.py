@@ -9,9 +9,9 @@ from typing import Any
 
 from inkbox_async.sandbox import events
 from inkbox_async.sandbox.clock import parse_timestamp
-from inkbox_async.sandbox.mail.addresses import comparable
 from inkbox_async.sandbox.mail.html_text import html_to_text
 from inkbox_async.sandbox.store import Tx
+from inkbox_async.sandbox.webhooks.matching import match_mail
 
 MAX_BODY_CHARS = 65_536
 """Characters of a received message's text that travel with its event."""
@@ -19,13 +19,11 @@ MAX_BODY_CHARS = 65_536
 
 def announce(tx: Tx, now: datetime, mailbox: Row, message: Row, event_type: str) -> None:
     """Record a `message.*` event about a message (a row with its mailbox)."""
-    buckets = _buckets(message)
+    contacts, agents = match_mail(tx, mailbox["organization_id"], mailbox["identity_id"], _buckets(message))
     data = {
         "message": _message(mailbox, message, with_body=event_type == "message.received"),
-        "contacts": [],
-        "agent_identities": [
-            row for bucket, addresses in buckets for row in _agents(tx, mailbox, bucket, addresses)
-        ],
+        "contacts": contacts,
+        "agent_identities": agents,
     }
     events.emit(
         tx,
@@ -85,19 +83,3 @@ def _body(message: Row) -> dict[str, Any]:  # Any: JSON values
         "body_total_chars": len(text),
         "body_included_chars": len(included),
     }
-
-
-def _agents(tx: Tx, mailbox: Row, bucket: str, addresses: list[str]) -> list[dict[str, str | None]]:
-    """The agents of the same organization among some addresses."""
-    found: list[dict[str, str | None]] = []
-    for address in addresses:
-        row = tx.one(
-            "SELECT i.id, i.agent_handle, i.display_name FROM mailboxes AS b "
-            "JOIN identities AS i ON i.id = b.identity_id "
-            "WHERE b.email_address = ? AND b.organization_id = ? AND b.status <> 'deleted'",
-            comparable(address),
-            mailbox["organization_id"],
-        )
-        if row is not None:
-            found.append({"bucket": bucket, "address": address, **dict(row)})
-    return found

@@ -185,7 +185,7 @@ def _event_types(names: Sequence[str], owner: str) -> list[str]:
         if name not in CATALOGUE:
             raise invalid(f"{name!r} is not an event", *place)
         if not name.startswith(CHANNELS[owner]):
-            raise invalid(f"{name} is not an event of {owner.removesuffix('_id')}s", *place)
+            raise invalid(f"{name} is no event of a {_OWNERS[owner][0].lower()}", *place)
         if name in names[:index]:
             raise invalid(f"{name} is named twice", *place)
     return list(names)
