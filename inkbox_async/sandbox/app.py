@@ -16,9 +16,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .clock import Clock
+from .courier import Courier
 from .faults import Faults
 from .journal import Entry, Journal
-from .mail.courier import Courier
+from .mail import delivery as mail
 from .organizations import Organization, create_organization, new_organization
 from .server import ApiServer
 from .session import local_session
@@ -275,7 +276,7 @@ class Sandbox:
         await smtp.start()
         services.push_async_callback(smtp.stop)
         self.settings.smtp_host, self.settings.smtp_port = shown_host, smtp.port
-        self.spawn(Courier(self.store, self.clock).run)
+        self.spawn(Courier(self.store, self.clock, mail.TOPIC, mail.advance).run)
         self.spawn(self.webhooks.run)
 
     async def _open_store(self) -> None:

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from inkbox_async.sandbox.mail.addresses import comparable, domain_of, normalise_address, normalise_domain
+from inkbox_async.sandbox.rules import BLACKLIST as BLACKLIST
+from inkbox_async.sandbox.rules import INBOUND as INBOUND
+from inkbox_async.sandbox.rules import OUTBOUND as OUTBOUND
+from inkbox_async.sandbox.rules import Rule as Rule
+from inkbox_async.sandbox.rules import Verdict as Verdict
+from inkbox_async.sandbox.rules import covers as covers
+from inkbox_async.sandbox.rules import decide
+from inkbox_async.sandbox.rules import overlaps as overlaps
+from inkbox_async.sandbox.rules import redundant_action as redundant_action
 
-ALLOW, BLOCK = "allow", "block"
 EXACT_EMAIL, DOMAIN = "exact_email", "domain"
-WHITELIST, BLACKLIST = "whitelist", "blacklist"
-ACTIVE = "active"
-INBOUND, OUTBOUND, BOTH = "inbound", "outbound", "both"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One contact rule. `match_target` is normalised."""
-
-    id: str
-    action: str
-    match_type: str
-    match_target: str
-    status: str = ACTIVE
-    direction: str = BOTH
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether mail passes, and the rule that said so (None: the filter mode did)."""
-
-    is_allowed: bool
-    rule: Rule | None = None
 
 
 def normalise_target(match_type: str, match_target: str) -> str:
@@ -60,32 +44,4 @@ def verdict(address: str, mode: str, rules: Iterable[Rule], direction: str) -> V
         direction: `inbound` or `outbound`.
     """
     wanted = comparable(address)
-    domain = domain_of(wanted)
-    by_target = {
-        (rule.match_type, rule.match_target): rule
-        for rule in rules
-        if rule.status == ACTIVE and rule.direction in {direction, BOTH}
-    }
-    rule = by_target.get((EXACT_EMAIL, wanted)) or by_target.get((DOMAIN, domain))
-    if rule is not None:
-        return Verdict(rule.action == ALLOW, rule)
-    return Verdict(mode != WHITELIST)
-
-
-def redundant_action(mode: str) -> str:
-    """The action that only repeats what the mode does anyway."""
-    return BLOCK if mode == WHITELIST else ALLOW
-
-
-def covers(direction: str, side: str) -> bool:
-    """Whether a rule of that direction says anything about that side."""
-    return direction in {BOTH, side}
-
-
-def overlaps(one: str, other: str) -> bool:
-    """Whether two directions have a side in common."""
-    return one == other or BOTH in {one, other}
-
-
-def other_side(side: str) -> str:
-    return OUTBOUND if side == INBOUND else INBOUND
+    return decide([(EXACT_EMAIL, wanted), (DOMAIN, domain_of(wanted))], mode, rules, direction)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from datetime import timedelta
 
 from inkbox_async.generated.models.mail import AttachmentLink
 from inkbox_async.generated.queries.mail import MessagesGetAttachmentQuery
 from inkbox_async.sandbox.clock import parse_timestamp
-from inkbox_async.sandbox.handling import Answer, ApiError, Call, handles, not_found, serves
+from inkbox_async.sandbox.handling import Answer, Call, handles, not_found, serves
 from inkbox_async.sandbox.mail.rows import mailbox_of, message_of
-from inkbox_async.sandbox.store import Tx
+from inkbox_async.sandbox.temporary_links import LINK_LIFE, file_answer, linked_file, temporary_link
 
-LINK_LIFE = timedelta(minutes=15)
 OPEN_DEBOUNCE = timedelta(minutes=1)
 """Loads of the picture within this time of the last counted one are the same opening."""
 
-_SECRET = "mail_link_secret"
 _PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
@@ -38,33 +32,21 @@ def get_attachment(call: Call) -> AttachmentLink | Answer:
     )
     if part is None:
         raise not_found("Attachment")
-    expires = int((call.now + LINK_LIFE).timestamp())
-    signature = _signature(call.tx, part["id"], expires)
-    path = f"/files/mail/{part['id']}/{expires}/{signature}/{quote(part['filename'], safe='')}"
-    url = call.settings.base_url + path
+    url = temporary_link(
+        call.tx, call.now, call.settings.base_url, "mail", part["id"], part["filename"], LINK_LIFE
+    )
     if query.redirect:
         return Answer(status=302, headers={"Location": url})
     return AttachmentLink(url=url, filename=part["filename"], expires_in=int(LINK_LIFE.total_seconds()))
 
 
-@serves("GET", "/files/mail/{attachment_id}/{expires}/{signature}/{filename}")
+@serves("GET", "/files/mail/{file_id}/{expires}/{signature}/{filename}")
 def download(call: Call) -> Answer:
     """The content behind a link, until the link expires."""
-    attachment_id, expires = call.path["attachment_id"], call.path["expires"]
-    is_number = expires.isascii() and expires.isdigit() and len(expires) < 12
-    signature = call.path["signature"].encode()
-    if not is_number or not hmac.compare_digest(
-        _signature(call.tx, attachment_id, int(expires)).encode(), signature
-    ):
-        raise ApiError(403, "This link is not one of the sandbox's.")
-    if call.now >= datetime.fromtimestamp(int(expires), UTC):
-        raise ApiError(403, "This link has expired. Ask for a new one.")
-    part = call.tx.one("SELECT * FROM mail_attachments WHERE id = ?", attachment_id)
+    part = call.tx.one("SELECT * FROM mail_attachments WHERE id = ?", linked_file(call, "mail"))
     if part is None:
         raise not_found("Attachment")
-    disposition = f"attachment; filename*=UTF-8''{quote(part['filename'], safe='')}"
-    headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
-    return Answer(part["content"], content_type=part["content_type"], headers=headers)
+    return file_answer(part["content"], part["content_type"], part["filename"])
 
 
 @serves("GET", "/mail/opened/{token}")
@@ -85,11 +67,3 @@ def opened(call: Call) -> Answer:
                 row["id"],
             )
     return Answer(_PIXEL, content_type="image/gif", headers={"Cache-Control": "no-store"})
-
-
-def _signature(tx: Tx, attachment_id: str, expires: int) -> str:
-    secret: str | None = tx.value("SELECT value FROM meta WHERE name = ?", _SECRET)
-    if secret is None:
-        secret = secrets.token_hex(32)
-        tx.insert("meta", name=_SECRET, value=secret)
-    return hmac.new(secret.encode(), f"{attachment_id}:{expires}".encode(), hashlib.sha256).hexdigest()

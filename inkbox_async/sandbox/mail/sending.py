@@ -19,6 +19,7 @@ from inkbox_async.sandbox.mail.mime import Attachment
 from inkbox_async.sandbox.mail.references import new_message_id
 from inkbox_async.sandbox.mail.signatures import append_html, sign
 from inkbox_async.sandbox.mail.snippet import snippet
+from inkbox_async.sandbox.rules import recipient_blocked
 
 SEND_WINDOW = timedelta(hours=24)
 
@@ -140,15 +141,7 @@ def _check_rules(call: Call, mailbox: Row, recipients: Sequence[str]) -> None:
     for address in recipients:
         verdict = filters.verdict(address, mode, rules, filters.OUTBOUND)
         if not verdict.is_allowed:
-            reason = "blocked by a contact rule" if verdict.rule else "whitelist without allow rule"
-            detail = {
-                "error": "recipient_blocked",
-                "message": f"Contact rules do not let this mailbox write to {address}.",
-                "matched_rule_id": verdict.rule.id if verdict.rule else None,
-                "address": address,
-                "reason": reason,
-            }
-            raise ApiError(403, detail)
+            raise recipient_blocked(address, verdict)
 
 
 def _check_storage(call: Call, mailbox: Row, size: int) -> None:
