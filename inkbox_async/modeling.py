@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, Self, final
@@ -64,6 +64,20 @@ class OpenEnum(StrEnum):
         return self._value_ in type(self)._value2member_map_
 
 
+SECRET_FIELDS: Final = frozenset(
+    {
+        "api_key",
+        "auth_token",
+        "invitation_token",
+        "password",
+        "private_key",
+        "signing_key",
+        "verification_code",
+    }
+)
+"""Fields that a model shows when asked for them by name, and never in its repr."""
+
+
 class InkboxModel(BaseModel):
     """Base of every object on the wire: unknown fields are kept, schemas are built on first use."""
 
@@ -73,6 +87,10 @@ class InkboxModel(BaseModel):
         populate_by_name=True,
         protected_namespaces=(),
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:  # Any: values of every type
+        for name, value in super().__repr_args__():
+            yield name, "[secret]" if name in SECRET_FIELDS and value is not None else value
 
     def to_wire(self) -> dict[str, Any]:  # Any: JSON values of every type
         """The JSON object to send: only the fields that were given, those given as `None` as null."""

@@ -14,6 +14,8 @@ from inkbox_async import (
     Message,
     MessageDirection,
     MessageStatus,
+    SigningKey,
+    WebhookSubscriptionList,
     WhoamiApiKeyResponse,
     WhoamiJwtResponse,
 )
@@ -136,3 +138,11 @@ def test_unset_is_one_falsy_value_that_survives_copies() -> None:
 
 def test_enum_members_are_named_after_their_values_in_capitals() -> None:
     assert [member.name for member in FilterMode] == ["WHITELIST", "BLACKLIST"]
+
+
+def test_a_repr_shows_no_secret() -> None:
+    key = SigningKey.model_validate({"signing_key": "whsec_x", "created_at": "2026-06-01T12:00:00Z"})
+    assert key.signing_key == "whsec_x"
+    assert "whsec_x" not in repr(key) + str(key)
+    later = WebhookSubscriptionList.model_validate({"subscriptions": [], "auth_token": "from a newer server"})
+    assert "newer" not in repr(later)
