@@ -32,7 +32,7 @@ def _is_local_name(url: str) -> bool:
         name = (urlsplit(url).hostname or "").lower()
     except ValueError:
         return False
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
+    return name == "localhost" or _is_loopback(name)
 
 
 def _is_loopback(address: str) -> bool:

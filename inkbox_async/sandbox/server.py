@@ -84,7 +84,11 @@ class ApiServer:
     async def start(self) -> None:
         """Listen; `port` is then the real one."""
         self._runner = web.AppRunner(
-            self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0
+            self._application(),
+            access_log=None,
+            auto_decompress=False,  # bodies pass through tunnels as they are
+            handle_signals=False,
+            shutdown_timeout=1.0,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._asked_port)
@@ -98,7 +102,9 @@ class ApiServer:
             self._runner = None
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._front], client_max_size=MAX_BODY_BYTES)
+        application = web.Application(
+            middlewares=[self._public_hosts, self._front], client_max_size=MAX_BODY_BYTES
+        )
         operations = [*self._operations, *(_outside_of_specification(*route) for route in ROUTES)]
         for operation in sorted(operations, key=_literal_segments_first):
             serve = self._control if operation.area == "sandbox" else self._operation
@@ -115,6 +121,14 @@ class ApiServer:
             application.router.add_route(method, spelling or "/", handler)
             if method == "GET":
                 application.router.add_route("HEAD", spelling or "/", handler)
+
+    @web.middleware
+    async def _public_hosts(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
+        """Requests for `{handle}.localhost` are third parties' of a tunnel, in plain HTTP."""
+        edge = self._sandbox.edge
+        if edge is not None and edge.is_public_host(request.host):
+            return await edge.serve(request)
+        return await handler(request)
 
     @web.middleware
     async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
@@ -163,6 +177,8 @@ class ApiServer:
         fault = self._sandbox.faults.take(request.method, request.path)
         if fault is None:
             return None
+        if request.content_type != "multipart/form-data":
+            request[_BODY] = await request.read()  # for the journal
         if fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
         if fault.drop:

@@ -115,6 +115,14 @@ async def test_the_journal_tells_what_came_in_without_secrets(sandbox: Sandbox, 
     assert sandbox.api_key not in repr(entry)
 
 
+async def test_the_journal_knows_what_a_fault_answered(sandbox: Sandbox, admin: Api) -> None:
+    sandbox.faults.add(status=503)
+    body = {"agent_handle": "agent-one"}
+    for _ in range(2):
+        await admin.call("POST", "/api/v1/identities/", body)
+    assert [(entry.status, entry.body) for entry in sandbox.requests()] == [(201, body), (503, body)]
+
+
 async def test_the_journal_keeps_no_large_or_foreign_bodies(sandbox: Sandbox, admin: Api) -> None:
     body = json.dumps({"agent_handle": "x" * MAX_BODY_BYTES}).encode()
     await admin.call("POST", "/api/v1/identities/", data=body, headers={"Content-Type": "application/json"})

@@ -143,9 +143,11 @@ async def test_before_it_runs_it_says_how_to_run_it() -> None:
 
 async def test_its_session_finds_its_names(sandbox: Sandbox) -> None:
     port = sandbox.base_url.rpartition(":")[2]
-    url = f"http://agent-one.localhost:{port}/console"
-    async with sandbox.session() as session, session.get(url) as response:
-        assert response.status == 200
+    async with sandbox.session() as session:
+        for url in (f"http://nobody.localhost:{port}/", f"https://nobody.localhost:{sandbox.edge_port}/"):
+            async with session.get(url) as response:
+                assert response.status == 404
+                assert (await response.json())["reason"] == "no-tunnel"
 
 
 async def test_secrets_are_in_no_repr(sandbox: Sandbox) -> None:

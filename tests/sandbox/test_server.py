@@ -17,7 +17,7 @@ from inkbox_async.operation import Operation
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.handling import HANDLERS, Answer, ApiError, Call, UploadedFile
 from inkbox_async.sandbox.requests import MAX_BODY_BYTES
-from inkbox_async.sandbox.server import ApiServer, specified_operations
+from inkbox_async.sandbox.server import ApiServer, missing_handlers, specified_operations
 
 from .conftest import Api, Reply
 
@@ -276,6 +276,19 @@ async def test_work_that_fails_is_logged_and_disturbs_nothing(
     await asyncio.wait_for(done.wait(), 10)
     assert (await admin.call("GET", "/api/whoami")).status == 200
     assert "the work failed" in caplog.text
+
+
+AHEAD = {"control.send_text", "control.send_imessage", "control.place_call"}
+"""The control API is specified as a whole; these come with the areas of phone and iMessage."""
+
+
+def test_every_operation_of_an_area_has_a_handler() -> None:
+    operations = specified_operations()
+    missing = set(missing_handlers(operations))
+    begun = {operation.area for operation in operations if operation.id not in missing}
+    assert {"identities", "mail", "vault", "sandbox"} <= begun
+    forgotten = {operation.id for operation in operations if operation.area in begun} & missing
+    assert forgotten <= (AHEAD if not begun & {"phone", "imessage"} else set())
 
 
 @pytest.mark.parametrize(
