@@ -242,14 +242,15 @@ class Sandbox:
 
         Workers live on through `reset`: they must not remember what the store has forgotten.
         """
-        if self._tasks is not None:
+        if self._tasks is not None and not self._stopping.is_set():
             self._tasks.start_soon(self._guard, function, *arguments)
 
     async def _run(self, ready: asyncio.Future[None]) -> None:
         """The sandbox's life, in one task: everything is started, awaited and closed here."""
         try:
             await self._open_store()
-            async with anyio.create_task_group() as self._tasks, AsyncExitStack() as services:
+            # Workers are cancelled before the services they use are stopped.
+            async with AsyncExitStack() as services, anyio.create_task_group() as self._tasks:
                 await self._start_services(services)
                 if not ready.cancelled():
                     ready.set_result(None)
