@@ -29,7 +29,8 @@ class Argument:
     """One argument of a generated method and where its value goes on the wire.
 
     `default` is None for a required argument, else the text of the default. `parent` names the object of
-    the body that the value is put into, when that object is flattened.
+    the body that the value is put into, when that object is flattened. `unsent` is the text of
+    the value that stands for leaving it out.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Argument:
     parent: str | None = None
     omit_falsy: bool = False
     always: bool = False
+    unsent: str | None = None
     is_sequence: bool = False
 
     @property
@@ -138,10 +140,13 @@ def _argument(
     name = str(node.get("x-python-name", wire)).replace("-", "_")
     default: str | None
     always = bool(node.get("x-always-send"))
+    unsent = repr(node["x-unsent"]) if "x-unsent" in node else None
     if required:
         default = None
     elif always:
         default = _literal(specification, node, area)
+    elif unsent is not None:
+        default = unsent
     elif node.get("x-omit-falsy") and node.get("type") == "boolean":
         default = "False"
     elif nullable or node.get("x-unset"):
@@ -161,7 +166,8 @@ def _argument(
         parent=parent,
         omit_falsy=bool(node.get("x-omit-falsy")),
         always=always,
-        is_sequence=node.get("type") == "array",
+        unsent=unsent,
+        is_sequence="array" in node.get("type", ()),
     )
 
 
@@ -210,6 +216,8 @@ def _string(node: Node, answer: bool) -> str:
             return "UUID" if answer else "UUID | str"
         case "date-time":
             return "datetime"
+        case "date":
+            return "date" if answer else "date | str"
         case "binary":
             return "bytes"
     if "enum" in node and not answer:

@@ -62,6 +62,7 @@ def query_model_name(operation: Operation) -> str:
 def render_models(specification: Specification) -> dict[str, str]:
     """The text of `models/<area>.py`, by area."""
     bundle: Node = {}
+    attributes: dict[str, str] = {}
     extras: dict[str, dict[str, list[str]]] = {}
     unions: dict[str, list[str]] = {}
     for schema in specification.schemas.values():
@@ -77,6 +78,9 @@ def render_models(specification: Specification) -> dict[str, str]:
         ]
         if fills:
             extras.setdefault(schema.area, {})[schema.name] = fills
+        for name, value in node.get("properties", {}).items():
+            if attribute := value.get("x-attribute"):
+                attributes[f"{schema.area}.{schema.name}.{name}"] = attribute
         if base := node.pop("x-base", None):
             node["customBasePath"] = base
         elif request and "enum" not in node:
@@ -85,7 +89,7 @@ def render_models(specification: Specification) -> dict[str, str]:
             node, specification, schema.area, keep_limits=request
         )
     areas = {schema.area for schema in specification.schemas.values()}
-    written = _run(bundle)
+    written = _run(bundle, f"--aliases={json.dumps(attributes)}")
     return {
         area: _finish(
             written.get(area, "from __future__ import annotations\n"),

@@ -9,7 +9,8 @@ object out twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from uuid import UUID
 
 from pydantic import (
     SerializerFunctionWrapHandler,
@@ -19,6 +20,9 @@ from pydantic import (
 )
 
 from inkbox_async.modeling import InkboxModel, RequestModel
+
+if TYPE_CHECKING:
+    from inkbox_async.generated.models.contacts import ContactImportResultItem
 
 _MODES = ("filter_mode", "inbound_filter_mode", "outbound_filter_mode")
 
@@ -215,3 +219,48 @@ class PhoneNumberOptions(CreateOptions):
     def _refuse(self, name: str, *, because: str) -> None:
         if self._value(name):
             raise ValueError(f"{name} has no meaning when {because}")
+
+
+class ContactPart(InkboxModel):
+    """Parts of a contact that travel both ways: on the way to the server only what is known and said.
+
+    A part that was fetched can so be sent back, even when a newer server put more into it.
+    """
+
+    def to_wire(self) -> dict[str, Any]:  # Any: JSON values of every type
+        """The JSON object to send: without fields that are None or False, or unknown to this version."""
+        known = set(type(self).model_fields)
+        given = self.model_dump(mode="json", by_alias=True, include=known)
+        return {name: value for name, value in given.items() if value is not None and value is not False}
+
+
+class ContactDefaults(InkboxModel):
+    """Contacts: an empty birthday is none."""
+
+    @field_validator("birthday", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class ImportReport(InkboxModel):
+    """Answers to vCard imports: what became of the cards, sorted by outcome."""
+
+    @property
+    def created_ids(self) -> list[UUID]:
+        """Ids of the contacts that were created, in the order of their cards."""
+        return [item.contact.id for item in self._items() if item.contact is not None]
+
+    @property
+    def errors(self) -> list[ContactImportResultItem]:
+        """The cards that were refused, with the status `error`, in their order."""
+        return [item for item in self._items() if item.status == "error"]
+
+    @property
+    def conflicts(self) -> list[ContactImportResultItem]:
+        """The cards of people who have a contact already, with the status `conflict`, in their order."""
+        return [item for item in self._items() if item.status == "conflict"]
+
+    def _items(self) -> list[ContactImportResultItem]:
+        items: list[ContactImportResultItem] = self.__dict__["results"]
+        return items

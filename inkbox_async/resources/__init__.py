@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
     from ..transport import Transport
     from ..vault.resource import VaultResource
+    from .contacts import ContactsResource
     from .identities import IdentitiesResource
     from .messages import MessagesResource
+    from .notes import NotesResource
     from .signing_keys import SigningKeysResource
     from .threads import ThreadsResource
     from .webhook_subscriptions import WebhooksNamespace
@@ -84,6 +86,20 @@ class Resources:
         from ..generated.resources.mail import MailContactRulesResource
 
         return MailContactRulesResource(self._transport)
+
+    @cached_property
+    def contacts(self) -> ContactsResource:
+        """The address book, with `contacts.access` and `contacts.vcards`."""
+        from .contacts import ContactsResource
+
+        return ContactsResource(self._transport)
+
+    @cached_property
+    def notes(self) -> NotesResource:
+        """Free-form notes, with `notes.access`."""
+        from .notes import NotesResource
+
+        return NotesResource(self._transport)
 
     @cached_property
     def vault(self) -> VaultResource:

@@ -112,9 +112,9 @@ def checked(model: type[BaseModel], value: bytes | Mapping[str, object], where: 
     """
     try:
         if isinstance(value, bytes):
-            parsed = model.model_validate_json(value, extra="forbid")
+            parsed = model.model_validate_json(value, extra="forbid", by_alias=True, by_name=False)
         else:
-            parsed = model.model_validate(value, extra="forbid")
+            parsed = model.model_validate(value, extra="forbid", by_alias=True, by_name=False)
     except ValidationError as error:
         raise ApiError(422, problems(error, where)) from None
     strangers = list(_unknown_enum_values(parsed, (where,)))

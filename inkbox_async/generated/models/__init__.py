@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     from .common import SmsStatus as SmsStatus
     from .common import StorageLimitDetail as StorageLimitDetail
     from .common import ValidationProblem as ValidationProblem
+    from .contacts import Contact as Contact
+    from .contacts import ContactAccess as ContactAccess
+    from .contacts import ContactAddress as ContactAddress
+    from .contacts import ContactCustomField as ContactCustomField
+    from .contacts import ContactDate as ContactDate
+    from .contacts import ContactEmail as ContactEmail
+    from .contacts import ContactImportResult as ContactImportResult
+    from .contacts import ContactImportResultItem as ContactImportResultItem
+    from .contacts import ContactMemorySummary as ContactMemorySummary
+    from .contacts import ContactPhone as ContactPhone
+    from .contacts import ContactSlackAccount as ContactSlackAccount
+    from .contacts import ContactWebsite as ContactWebsite
+    from .contacts import CreateContactRequest as CreateContactRequest
+    from .contacts import GrantContactAccessRequest as GrantContactAccessRequest
+    from .contacts import UpdateContactRequest as UpdateContactRequest
     from .events import A2AEvent as A2AEvent
     from .events import A2AEventAffiliation as A2AEventAffiliation
     from .events import A2AEventCaller as A2AEventCaller
@@ -143,6 +158,11 @@ if TYPE_CHECKING:
     from .mail import UpdateMailContactRuleRequest as UpdateMailContactRuleRequest
     from .mail import UpdateMessageFlagsRequest as UpdateMessageFlagsRequest
     from .mail import UpdateThreadRequest as UpdateThreadRequest
+    from .notes import CreateNoteRequest as CreateNoteRequest
+    from .notes import GrantNoteAccessRequest as GrantNoteAccessRequest
+    from .notes import Note as Note
+    from .notes import NoteAccess as NoteAccess
+    from .notes import UpdateNoteRequest as UpdateNoteRequest
     from .tunnels import SignCsrRequest as SignCsrRequest
     from .tunnels import SignedCert as SignedCert
     from .tunnels import TLSMode as TLSMode
@@ -196,11 +216,25 @@ AREAS = {
     "CallEndedEvent": "events",
     "CallEndedEventData": "events",
     "CallEventType": "events",
+    "Contact": "contacts",
+    "ContactAccess": "contacts",
+    "ContactAddress": "contacts",
+    "ContactCustomField": "contacts",
+    "ContactDate": "contacts",
+    "ContactEmail": "contacts",
+    "ContactImportResult": "contacts",
+    "ContactImportResultItem": "contacts",
+    "ContactMemorySummary": "contacts",
+    "ContactPhone": "contacts",
     "ContactRuleDirection": "common",
     "ContactRuleStatus": "common",
+    "ContactSlackAccount": "contacts",
+    "ContactWebsite": "contacts",
     "CreateApiKeyRequest": "identities",
+    "CreateContactRequest": "contacts",
     "CreateIdentityRequest": "identities",
     "CreateMailContactRuleRequest": "mail",
+    "CreateNoteRequest": "notes",
     "CreateWebhookSubscriptionRequest": "webhooks",
     "CreatedApiKey": "identities",
     "Domain": "identities",
@@ -228,7 +262,9 @@ AREAS = {
     "ForwardMessageRequest": "mail",
     "ForwardMode": "mail",
     "ForwardRecipients": "mail",
+    "GrantContactAccessRequest": "contacts",
     "GrantIdentityAccessRequest": "identities",
+    "GrantNoteAccessRequest": "notes",
     "HandleUnavailableDetail": "common",
     "IMessageEvent": "events",
     "IMessageEventData": "events",
@@ -269,6 +305,8 @@ AREAS = {
     "MessagePage": "mail",
     "MessageRecipients": "mail",
     "MessageStatus": "mail",
+    "Note": "notes",
+    "NoteAccess": "notes",
     "Notice": "common",
     "PrimaryKeyReplaceRequest": "vault",
     "RecipientBlockedDetail": "common",
@@ -306,10 +344,12 @@ AREAS = {
     "TunnelStatus": "tunnels",
     "TunnelSummary": "tunnels",
     "UnknownEvent": "events",
+    "UpdateContactRequest": "contacts",
     "UpdateIdentityRequest": "identities",
     "UpdateMailContactRuleRequest": "mail",
     "UpdateMailboxRequest": "mail",
     "UpdateMessageFlagsRequest": "mail",
+    "UpdateNoteRequest": "notes",
     "UpdateThreadRequest": "mail",
     "UpdateTunnelRequest": "tunnels",
     "UpdateWebhookSubscriptionRequest": "webhooks",
@@ -360,11 +400,25 @@ __all__ = [
     "CallEndedEvent",
     "CallEndedEventData",
     "CallEventType",
+    "Contact",
+    "ContactAccess",
+    "ContactAddress",
+    "ContactCustomField",
+    "ContactDate",
+    "ContactEmail",
+    "ContactImportResult",
+    "ContactImportResultItem",
+    "ContactMemorySummary",
+    "ContactPhone",
     "ContactRuleDirection",
     "ContactRuleStatus",
+    "ContactSlackAccount",
+    "ContactWebsite",
     "CreateApiKeyRequest",
+    "CreateContactRequest",
     "CreateIdentityRequest",
     "CreateMailContactRuleRequest",
+    "CreateNoteRequest",
     "CreateWebhookSubscriptionRequest",
     "CreatedApiKey",
     "Domain",
@@ -392,7 +446,9 @@ __all__ = [
     "ForwardMessageRequest",
     "ForwardMode",
     "ForwardRecipients",
+    "GrantContactAccessRequest",
     "GrantIdentityAccessRequest",
+    "GrantNoteAccessRequest",
     "HandleUnavailableDetail",
     "IMessageEvent",
     "IMessageEventData",
@@ -433,6 +489,8 @@ __all__ = [
     "MessagePage",
     "MessageRecipients",
     "MessageStatus",
+    "Note",
+    "NoteAccess",
     "Notice",
     "PrimaryKeyReplaceRequest",
     "RecipientBlockedDetail",
@@ -470,10 +528,12 @@ __all__ = [
     "TunnelStatus",
     "TunnelSummary",
     "UnknownEvent",
+    "UpdateContactRequest",
     "UpdateIdentityRequest",
     "UpdateMailContactRuleRequest",
     "UpdateMailboxRequest",
     "UpdateMessageFlagsRequest",
+    "UpdateNoteRequest",
     "UpdateThreadRequest",
     "UpdateTunnelRequest",
     "UpdateWebhookSubscriptionRequest",
