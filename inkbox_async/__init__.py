@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from .errors import *  # noqa: F403
     from .generated.models import *  # noqa: F403
+    from .generated.typed_dicts import *  # noqa: F403
     from .handles import normalize_agent_handle as normalize_agent_handle
     from .handles import validate_agent_handle as validate_agent_handle
     from .handles import validate_tunnel_name as validate_tunnel_name
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .observe import ResponseNotice as ResponseNotice
     from .paging import AsyncPages as AsyncPages
     from .paging import Page as Page
+    from .resources.webhook_subscriptions import WebhookSubscriptionsResource as WebhookSubscriptionsResource
     from .vault import APIKeyPayload as APIKeyPayload
     from .vault import Credentials as Credentials
     from .vault import DecryptedVaultSecret as DecryptedVaultSecret
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from .vault import generate_totp as generate_totp
     from .vault import generate_vault_key_material as generate_vault_key_material
     from .vault import parse_totp_uri as parse_totp_uri
+    from .webhooks.events import parse_webhook as parse_webhook
+    from .webhooks.signature import verify_webhook as verify_webhook
 
 _HOMES = {
     "client": ("AsyncInkbox",),
@@ -97,6 +101,7 @@ _HOMES = {
         "ResponseObserver",
     ),
     "paging": ("AsyncPages", "Page"),
+    "resources.webhook_subscriptions": ("WebhookSubscriptionsResource",),
     "vault": (
         "APIKeyPayload",
         "Credentials",
@@ -116,23 +121,28 @@ _HOMES = {
         "generate_vault_key_material",
         "parse_totp_uri",
     ),
+    "webhooks.events": ("parse_webhook",),
+    "webhooks.signature": ("verify_webhook",),
 }
+_GENERATED = ("generated.models", "generated.typed_dicts")
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _MODULE_OF.get(name, "generated.models")
-    try:
-        value: object = getattr(import_module(f".{module}", __name__), name)
-    except AttributeError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    globals()[name] = value
-    return value
+    for module in (_MODULE_OF[name],) if name in _MODULE_OF else _GENERATED:
+        try:
+            value: object = getattr(import_module(f".{module}", __name__), name)
+        except AttributeError:
+            continue
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     from .generated.models import __all__ as models
+    from .generated.typed_dicts import __all__ as typed_dicts
 
-    return sorted({*globals(), *_MODULE_OF, *models})
+    return sorted({*globals(), *_MODULE_OF, *models, *typed_dicts})
