@@ -128,7 +128,9 @@ class _Reception:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Recipient accepted"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         sender = envelope.mail_from or _NULL_SENDER
         mail_from = None if sender == _NULL_SENDER else storable(sender)
         raw = envelope.original_content or b""
