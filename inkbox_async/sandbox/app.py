@@ -26,6 +26,7 @@ from .session import local_session
 from .settings import Settings
 from .smtp import SmtpServer
 from .store import Callback, Store, Tx
+from .tunnel_edge import TunnelEdge
 from .webhooks.service import Webhooks
 from .world import World
 
@@ -56,6 +57,7 @@ class Sandbox:
         faults: Orders to fail; `sandbox.faults.add(path="/api/v1/mail/*", status=503)`.
         world: The outside world: people who write, carriers, domains.
         store: Its data.
+        edge: Its tunnel edge; None until it runs.
         webhooks: What it sends to receivers.
     """
 
@@ -92,7 +94,9 @@ class Sandbox:
         self.store = Store(None if data is None else Path(data), on_commit=self._commit_callbacks)
         self.world = World(self)
         self.webhooks = Webhooks(self.settings, self.store, self.clock)
+        self.edge: TunnelEdge | None = None
         self._host, self._port, self._smtp_port, self._edge_port = host, port, smtp_port, edge_port
+        self._data = None if data is None else Path(data)
         self._home: Organization | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -273,6 +277,13 @@ class Sandbox:
         services.push_async_callback(api.stop)
         host = f"[{shown_host}]" if ":" in shown_host else shown_host
         self.settings.base_url = f"http://{host}:{api.port}"
+        edge = TunnelEdge(self, self._host, self._edge_port, self._data)
+        services.push_async_callback(edge.stop)
+        self.settings.edge_port = await edge.start()
+        self.settings.edge_host = shown_host
+        self.settings.authority, self.settings.ca_cert_path = edge.authority, str(edge.authority.ca_cert_path)
+        self.spawn(edge.watch)
+        self.edge = edge
         smtp = SmtpServer(self, self._host, self._smtp_port)
         await smtp.start()
         services.push_async_callback(smtp.stop)

@@ -20,6 +20,7 @@ MODULES: tuple[str, ...] = (
     "mail.threads",
     "signing_keys",
     "signup",
+    "tunnels",
     "vault",
     "vault_secrets",
     "webhooks.journal",

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import datetime, timedelta
 from sqlite3 import Row
+from typing import Any
 from uuid import uuid4
 
 from inkbox_async.generated.models.identities import (
@@ -212,28 +213,31 @@ def show_phone_number(row: Row, identity: Row) -> IdentityPhoneNumber:
 
 def show_tunnel(row: Row, settings: Settings) -> TunnelSummary:
     """A tunnel as embedded in its identity: whole, as clients of the documents' time read it."""
-    return TunnelSummary.model_validate(
-        {
-            "id": row["id"],
-            "organization_id": row["organization_id"],
-            "tunnel_name": row["tunnel_name"],
-            "agent_identity_id": row["identity_id"],
-            "tls_mode": row["tls_mode"],
-            "status": row["status"],
-            "public_host": settings.public_host(row["tunnel_name"]),
-            "zone": settings.tunnel_zone,
-            "cert_pem": row["cert_pem"],
-            "cert_fingerprint_sha256": row["cert_fingerprint_sha256"],
-            "cert_expires_at": row["cert_expires_at"],
-            "last_connected_at": row["last_connected_at"],
-            "last_connected_ip_addr": row["last_connected_ip_addr"],
-            "last_disconnected_at": row["last_disconnected_at"],
-            "currently_connected": bool(row["currently_connected"]),
-            "metadata": json.loads(row["metadata"]),
-            "created_at": row["created_at"],
-            "updated_at": row["updated_at"],
-        }
-    )
+    return TunnelSummary.model_validate(tunnel_fields(row, settings))
+
+
+def tunnel_fields(row: Row, settings: Settings) -> dict[str, Any]:  # Any: values of a JSON object
+    """Everything that is told about a tunnel."""
+    return {
+        "id": row["id"],
+        "organization_id": row["organization_id"],
+        "tunnel_name": row["tunnel_name"],
+        "agent_identity_id": row["identity_id"],
+        "tls_mode": row["tls_mode"],
+        "status": row["status"],
+        "public_host": settings.public_host(row["tunnel_name"]),
+        "zone": settings.tunnel_zone,
+        "cert_pem": row["cert_pem"],
+        "cert_fingerprint_sha256": row["cert_fingerprint_sha256"],
+        "cert_expires_at": row["cert_expires_at"],
+        "last_connected_at": row["last_connected_at"],
+        "last_connected_ip_addr": row["last_connected_ip_addr"],
+        "last_disconnected_at": row["last_disconnected_at"],
+        "currently_connected": bool(row["currently_connected"]),
+        "metadata": json.loads(row["metadata"]),
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
 
 
 def check_call_addresses(options: IdentityPhoneNumberCreateOptions, field: str) -> None:

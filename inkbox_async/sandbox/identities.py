@@ -238,6 +238,7 @@ def _update(call: Call, row: Row, body: UpdateIdentityRequest) -> AgentIdentityD
                 call.now,
                 row["id"],
             )
+            call.tx.notify("tunnels")
     if body.model_fields_set:
         call.tx.update("identities", row["id"], updated_at=call.now, **changes)
     return show_identity(call, identity_row(call, row["id"]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .edge import CertificateAuthority
 
 PLATFORM_DOMAIN = "inkboxmail.com"
 """The domain of every mailbox that has no sending domain of its own: the production one."""
@@ -22,6 +26,7 @@ class Settings:
         zone: What tunnel clients dial, as tunnel records tell them; by default `localhost:{edge_port}`.
         public_domain: Domain under which tunnels are published; by default the zone.
         allow_external_webhooks: Whether webhooks may be sent to other machines.
+        authority: Signs the certificates of the edge and of passthrough tunnels; None without an edge.
     """
 
     base_url: str = ""
@@ -33,6 +38,7 @@ class Settings:
     zone: str | None = None
     public_domain: str | None = None
     allow_external_webhooks: bool = False
+    authority: CertificateAuthority | None = field(default=None, repr=False)
 
     @property
     def control_url(self) -> str:

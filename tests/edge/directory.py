@@ -18,10 +18,8 @@ class MemoryDirectory:
 
     def __init__(self) -> None:
         self.tunnels = {
-            TUNNEL_ID: TunnelRecord(TUNNEL_ID, "sales-agent", "edge", "active", "sales-agent.localhost"),
-            PASSTHROUGH_ID: TunnelRecord(
-                PASSTHROUGH_ID, "vault-agent", "passthrough", "active", "vault-agent.localhost"
-            ),
+            TUNNEL_ID: TunnelRecord(TUNNEL_ID, "sales-agent", "edge", "active"),
+            PASSTHROUGH_ID: TunnelRecord(PASSTHROUGH_ID, "vault-agent", "passthrough", "active"),
         }
         self.log: list[tuple[str, str]] = []
 

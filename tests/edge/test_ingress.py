@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from inkbox_async.sandbox.edge import EdgeLimits, ingress_middleware
+from inkbox_async.sandbox.edge import EdgeLimits, TunnelRecord
 
-from .conftest import Loopback, RunningEdge, StartEdge, status
+from .conftest import RunningEdge, StartEdge, status
 from .directory import PASSTHROUGH_ID, TUNNEL_ID
 from .listener import RawListener, request_id
 from .raw_h2 import PATIENCE, RawStream
@@ -355,31 +354,6 @@ async def test_http2_third_party_that_cancels_stops_the_answer(edge: RunningEdge
         assert post.status == 410
 
 
-async def test_plain_http_on_the_port_of_the_api(edge: RunningEdge) -> None:
-    async def api(request: web.Request) -> web.Response:
-        return web.Response(text="the API")
-
-    app = web.Application(middlewares=[ingress_middleware(edge.edge.http1, edge.edge.is_public_host)])
-    app.router.add_route("*", "/{path:.*}", api)
-    runner = web.AppRunner(app, auto_decompress=False)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    connector = aiohttp.TCPConnector(resolver=Loopback())
-    try:
-        async with (
-            edge.listener() as listener,
-            aiohttp.ClientSession(connector=connector) as third_party,
-            listener.serving(echo),
-        ):
-            answer = await third_party.post(f"http://{HOST}:{port}/any", data=b"over plain HTTP")
-            assert await answer.read() == b"over plain HTTP"
-            assert await (await third_party.get(f"http://localhost:{port}/")).text() == "the API"
-    finally:
-        await runner.cleanup()
-
-
 async def test_tls_is_1_2_or_newer(edge: RunningEdge) -> None:
     context = edge.trust
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -400,11 +374,8 @@ async def test_a_connection_that_says_nothing_is_closed(start_edge: StartEdge) -
 async def test_the_tunnel_of_the_record_serves_after_a_rename(edge: RunningEdge) -> None:
     async with edge.listener() as listener, edge.session() as third_party, listener.serving(echo):
         assert await status(third_party.post(edge.url(), data=b"1")) == 200
-        record = edge.directory.tunnels[TUNNEL_ID]
-        edge.directory.tunnels[TUNNEL_ID] = type(record)(
-            TUNNEL_ID, "renamed-agent", "edge", "active", "renamed-agent.localhost"
-        )
-        edge.edge.tunnel_changed(TUNNEL_ID)
+        edge.directory.tunnels[TUNNEL_ID] = TunnelRecord(TUNNEL_ID, "renamed-agent", "edge", "active")
+        await edge.edge.refresh()
         assert await status(third_party.post(edge.url(host="renamed-agent.localhost"), data=b"2")) == 200
         assert await status(third_party.post(edge.url(), data=b"3")) == 404
 

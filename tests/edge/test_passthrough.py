@@ -197,7 +197,7 @@ async def test_the_handshake_fails_when_nobody_can_answer_it(start_edge: StartEd
         await listener.client.settle()
         if situation == "awaiting_cert":
             edge.directory.set_status(PASSTHROUGH_ID, "awaiting_cert")
-            edge.edge.tunnel_removed(PASSTHROUGH_ID)
+            await edge.edge.refresh()
         elif situation == "no listener":
             edge.edge.supersede(PASSTHROUGH_ID)
         with pytest.raises(ssl.SSLError, match=r"(?i)alert|unrecognized name"):

@@ -2,7 +2,6 @@
 
 from inkbox_async.sandbox.edge.ca import CertificateAuthority, CsrRefused, SignedCertificate
 from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord, Verdict
-from inkbox_async.sandbox.edge.http1 import ingress_middleware
 from inkbox_async.sandbox.edge.names import EdgeNames
 from inkbox_async.sandbox.edge.server import Edge
 
@@ -16,5 +15,4 @@ __all__ = [
     "TunnelDirectory",
     "TunnelRecord",
     "Verdict",
-    "ingress_middleware",
 ]

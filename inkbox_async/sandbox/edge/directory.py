@@ -7,8 +7,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from inkbox_async.sandbox.edge.names import hostname
-
 
 @dataclass(frozen=True, slots=True)
 class TunnelRecord:
@@ -20,18 +18,10 @@ class TunnelRecord:
     """`edge` or `passthrough`."""
     status: str
     """`active`, `awaiting_cert`, ..."""
-    public_host: str
-    """As in the API; may carry a port."""
-    organization_id: str | None = None
 
     @property
     def is_passthrough(self) -> bool:
         return self.tls_mode == "passthrough"
-
-    @property
-    def hostname(self) -> str:
-        """`public_host` without a port: the name in certificates and SNI."""
-        return hostname(self.public_host)
 
 
 class Verdict(Enum):

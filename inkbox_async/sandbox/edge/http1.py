@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from inkbox_async.sandbox.edge.bridge_frames import CloseMessage, Message
@@ -172,22 +171,6 @@ class _Socket:
 
     async def close(self, code: int, reason: str) -> None:
         await self._socket.close(code=code, message=reason.encode()[:123])
-
-
-def ingress_middleware(ingress: Http1Ingress, is_public_host: Callable[[str], bool]) -> Middleware:
-    """An aiohttp middleware that takes requests for public hosts before they are routed.
-
-    Args:
-        is_public_host: Whether a Host value names a tunnel, existing or not.
-    """
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if is_public_host(request.headers.get(hdrs.HOST, "")):
-            return await ingress.handle(request)
-        return await handler(request)
-
-    return middleware
 
 
 async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:

@@ -25,6 +25,9 @@ _MAX_FRAME: Final = 64 << 10
 _MAX_STREAMS: Final = 4096
 _FLUSH_AT: Final = 128 << 10
 _UNREAD_LIMIT: Final = 16 << 20
+_QUIET_AFTER_GOAWAY: Final = 0.1
+"""Seconds in which nothing follows GOAWAY on the wire: hyper-h2, which official clients use, takes a frame
+that it reads together with GOAWAY for a protocol error, and the whole drain for a broken connection."""
 _SETTINGS: Final = {
     INITIAL_WINDOW_SIZE: STREAM_WINDOW,
     MAX_FRAME_SIZE: _MAX_FRAME,
@@ -218,6 +221,7 @@ class Http2Connection(asyncio.Protocol):
         self._flush_due = False
         self._receiving = False
         self._pending = 0
+        self._held = False
         self.paused = False
         self.peer: str | None = None
         self.turn = asyncio.Lock()
@@ -246,10 +250,13 @@ class Http2Connection(asyncio.Protocol):
         if not self.is_closed:
             self.core.goaway(code, last_stream_id, debug)
             self._flush()
+            self._held = True
+            self._loop.call_later(_QUIET_AFTER_GOAWAY, self._release)
 
     def close(self) -> None:
         """Send what is queued and close the transport."""
         if self._transport is not None:
+            self._held = False
             self._flush()
             self._transport.close()
 
@@ -328,6 +335,10 @@ class Http2Connection(asyncio.Protocol):
     def _make_stream(self, stream_id: int, headers: list[Header], send: int, receive: int) -> Stream:
         return Stream(self, stream_id, headers, send, receive)
 
+    def _release(self) -> None:
+        self._held = False
+        self._flush()
+
     def _schedule_flush(self) -> None:
         if not (self._flush_due or self._receiving):
             self._flush_due = True
@@ -335,6 +346,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flush_due = False
+        if self._held:
+            return
         self._pending = 0
         output = self.core.output
         if output and self._transport is not None:

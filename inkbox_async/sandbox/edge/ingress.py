@@ -126,11 +126,6 @@ class Ingress:
             raise Refusal(421, "passthrough", "this tunnel takes TLS with its name as SNI on the edge's port")
         return relay
 
-    def forget(self, relay: Relay) -> None:
-        """The tunnel has changed or is gone: ask the directory again."""
-        for name in [name for name, known in self._by_name.items() if known is relay]:
-            del self._by_name[name]
-
     @asynccontextmanager
     async def exchange(self, relay: Relay, request: PublicRequest) -> AsyncIterator[Answer]:
         """Send a request through the tunnel; the block writes the answer to the third party.

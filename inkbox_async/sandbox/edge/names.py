@@ -28,16 +28,10 @@ class EdgeNames:
     """
 
     def __init__(self, zone: str, public_domain: str) -> None:
-        self.zone = zone
-        self.public_domain = public_domain
         domains = (hostname(zone), hostname(public_domain), LOCAL_DOMAIN)
         self._domains = frozenset(domains)
         self.service_hosts = tuple(dict.fromkeys((*domains, "127.0.0.1", "::1")))
         """Hosts of the edge itself, never of a tunnel; the zone is the first."""
-
-    def public_host(self, tunnel_name: str) -> str:
-        """`public_host` of a tunnel's record."""
-        return f"{tunnel_name}.{self.public_domain}"
 
     def tunnel_name(self, authority: str) -> str | None:
         """The tunnel meant by a Host, `:authority` or SNI value; None when it is no name of a tunnel."""

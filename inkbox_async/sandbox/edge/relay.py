@@ -138,7 +138,7 @@ class Relay:
         was_live = self.live is session
         if was_live:
             self.live = None
-        if session.state is not SessionState.DRAINING:
+        if session.state is not SessionState.DRAINING and not session.is_drained:
             for exchange in [one for one in self._exchanges.values() if one.session is session]:
                 self._fail(exchange)
         if was_live:
@@ -178,6 +178,7 @@ class Relay:
 
     def end(self) -> None:
         """The tunnel is gone: end every connection that serves it."""
+        self.live = None
         self._end_handover()
         self._refuse_waiting()
         for session in list(self._sessions):
@@ -192,6 +193,11 @@ class Relay:
         self._lingering.clear()
 
     # Requests
+
+    @property
+    def sessions(self) -> int:
+        """How many listeners are connected: the live one and those that finish what they have."""
+        return len(self._sessions)
 
     @property
     def waiting_requests(self) -> int:

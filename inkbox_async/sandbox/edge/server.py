@@ -114,18 +114,18 @@ class Edge:
         relay = self._relays.get(tunnel_id)
         return relay is not None and relay.supersede()
 
-    def tunnel_changed(self, tunnel_id: str) -> None:
-        """The tunnel's record has changed: its names are looked up anew."""
-        relay = self._relays.get(tunnel_id)
-        if relay is not None:
-            self._ingress.forget(relay)
+    async def refresh(self) -> None:
+        """Follow the directory: tunnels that were renamed or have changed, and tunnels that are gone.
 
-    def tunnel_removed(self, tunnel_id: str) -> None:
-        """The tunnel is gone: its listener's connection ends, and a new hello will be refused."""
-        relay = self._relays.pop(tunnel_id, None)
-        if relay is not None:
-            self._ingress.forget(relay)
-            relay.end()
+        The listener of one that is gone is disconnected, and its next hello will be refused.
+        """
+        for tunnel_id, relay in list(self._relays.items()):
+            record = await self.directory.resolve_tunnel(tunnel_id)
+            if record is not None:
+                relay.record = record
+            elif self._relays.get(tunnel_id) is relay:
+                del self._relays[tunnel_id]
+                relay.end()
 
     def is_connected(self, tunnel_id: str) -> bool:
         """Whether a listener serves the tunnel now."""
