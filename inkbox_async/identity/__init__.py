@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from ..generated.identity.identities import IdentitiesHelpers
+from ..generated.identity.imessage import ImessageHelpers as GeneratedIMessageHelpers
 from ..generated.identity.mail import MailHelpers as GeneratedMailHelpers
 from ..vault.identity import IdentityVault
 from .base import IdentityBase
+from .imessage import IMessageHelpers
 from .mail import MailHelpers
 
 __all__ = ["AgentIdentity"]
 
 
-class AgentIdentity(MailHelpers, GeneratedMailHelpers, IdentityVault, IdentitiesHelpers, IdentityBase):
+class AgentIdentity(
+    MailHelpers,
+    GeneratedMailHelpers,
+    IMessageHelpers,
+    GeneratedIMessageHelpers,
+    IdentityVault,
+    IdentitiesHelpers,
+    IdentityBase,
+):
     """One agent identity: its address, its channels, and everything it does with them.
 
     Comes from `create_identity` and `get_identity`. Attributes are what the server last said; `refresh`

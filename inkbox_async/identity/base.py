@@ -250,6 +250,7 @@ class IdentityBase:
         if not self.imessage_enabled:
             raise InkboxError(
                 f"iMessage is not enabled for identity {self.agent_handle!r}; "
-                "enable it with update(imessage_enabled=True)"
+                "enable it with identity.update(imessage_enabled=True), or make identities with "
+                "create_identity(..., imessage_enabled=True)"
             )
         return self.id
