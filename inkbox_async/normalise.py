@@ -121,6 +121,31 @@ class DedicatedLine(InkboxModel):
         return "personal"
 
 
+class MediaDefaults(InkboxModel):
+    """iMessages: an empty list of files is none."""
+
+    @field_validator("media", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+
+class AssignmentDefaults(InkboxModel):
+    """iMessage conversations: a connection whose status is not told is active."""
+
+    @field_validator("assignment_status", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def _derive_assignment_status(self) -> Self:
+        values, default = self.__dict__, type(self).model_fields["assignment_status"].default
+        told = _given(self, "assignment_status")
+        values["assignment_status"] = told or (None if values["assignment_id"] is None else default)
+        return self
+
+
 _CHANNELS = ("mail", "phone", "slack")
 _IDENTITY_MODES = (
     "imessage_filter_mode",

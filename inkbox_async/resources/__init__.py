@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..generated.resources.identities import ApiKeysResource, DomainsResource, WhoamiResource
+    from ..generated.resources.imessage import IMessageContactRulesResource
     from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
     from ..transport import Transport
+    from ..tunnels.resource import TunnelsResource
     from ..vault.resource import VaultResource
     from .contacts import ContactsResource
     from .identities import IdentitiesResource
+    from .imessages import IMessagesResource
     from .messages import MessagesResource
     from .notes import NotesResource
     from .signing_keys import SigningKeysResource
@@ -102,6 +105,20 @@ class Resources:
         return NotesResource(self._transport)
 
     @cached_property
+    def imessages(self) -> IMessagesResource:
+        """iMessage: the triage line, messages, conversations, tapbacks, files."""
+        from .imessages import IMessagesResource
+
+        return IMessagesResource(self._transport)
+
+    @cached_property
+    def imessage_contact_rules(self) -> IMessageContactRulesResource:
+        """Who gets through to an identity over iMessage."""
+        from ..generated.resources.imessage import IMessageContactRulesResource
+
+        return IMessageContactRulesResource(self._transport)
+
+    @cached_property
     def vault(self) -> VaultResource:
         """The organization's encrypted vault: secrets, keys and access."""
         from ..vault.resource import VaultResource
@@ -114,6 +131,13 @@ class Resources:
         from .webhook_subscriptions import WebhooksNamespace
 
         return WebhooksNamespace(self._transport)
+
+    @cached_property
+    def tunnels(self) -> TunnelsResource:
+        """Tunnels: local applications at public HTTPS addresses."""
+        from ..tunnels.resource import TunnelsResource
+
+        return TunnelsResource(self._transport)
 
     @cached_property
     def _whoami(self) -> WhoamiResource:

@@ -130,6 +130,33 @@ if TYPE_CHECKING:
     from .identities import WhoamiApiKeyResponse as WhoamiApiKeyResponse
     from .identities import WhoamiJwtResponse as WhoamiJwtResponse
     from .identities import WhoamiResponse as WhoamiResponse
+    from .imessage import CreateIMessageContactRuleRequest as CreateIMessageContactRuleRequest
+    from .imessage import IMessage as IMessage
+    from .imessage import IMessageAssignment as IMessageAssignment
+    from .imessage import IMessageAssignmentStatus as IMessageAssignmentStatus
+    from .imessage import IMessageContactRule as IMessageContactRule
+    from .imessage import IMessageConversation as IMessageConversation
+    from .imessage import IMessageConversationRequest as IMessageConversationRequest
+    from .imessage import IMessageConversationSummary as IMessageConversationSummary
+    from .imessage import IMessageDeliveryStatus as IMessageDeliveryStatus
+    from .imessage import IMessageGroupCreationStatus as IMessageGroupCreationStatus
+    from .imessage import IMessageMarkReadResult as IMessageMarkReadResult
+    from .imessage import IMessageMediaItem as IMessageMediaItem
+    from .imessage import IMessageMediaUpload as IMessageMediaUpload
+    from .imessage import IMessageMessageReaction as IMessageMessageReaction
+    from .imessage import IMessageReaction as IMessageReaction
+    from .imessage import IMessageReactionType as IMessageReactionType
+    from .imessage import IMessageRecipient as IMessageRecipient
+    from .imessage import IMessageRuleAction as IMessageRuleAction
+    from .imessage import IMessageRuleMatchType as IMessageRuleMatchType
+    from .imessage import IMessageSendStyle as IMessageSendStyle
+    from .imessage import IMessageService as IMessageService
+    from .imessage import IMessageTriageNumber as IMessageTriageNumber
+    from .imessage import IMessageTypingResult as IMessageTypingResult
+    from .imessage import SendIMessageReactionRequest as SendIMessageReactionRequest
+    from .imessage import SendIMessageRequest as SendIMessageRequest
+    from .imessage import SentIMessage as SentIMessage
+    from .imessage import UpdateIMessageContactRuleRequest as UpdateIMessageContactRuleRequest
     from .mail import AttachmentLink as AttachmentLink
     from .mail import AttachmentMetadata as AttachmentMetadata
     from .mail import CreateMailContactRuleRequest as CreateMailContactRuleRequest
@@ -232,6 +259,7 @@ AREAS = {
     "ContactWebsite": "contacts",
     "CreateApiKeyRequest": "identities",
     "CreateContactRequest": "contacts",
+    "CreateIMessageContactRuleRequest": "imessage",
     "CreateIdentityRequest": "identities",
     "CreateMailContactRuleRequest": "mail",
     "CreateNoteRequest": "notes",
@@ -266,6 +294,14 @@ AREAS = {
     "GrantIdentityAccessRequest": "identities",
     "GrantNoteAccessRequest": "notes",
     "HandleUnavailableDetail": "common",
+    "IMessage": "imessage",
+    "IMessageAssignment": "imessage",
+    "IMessageAssignmentStatus": "imessage",
+    "IMessageContactRule": "imessage",
+    "IMessageConversation": "imessage",
+    "IMessageConversationRequest": "imessage",
+    "IMessageConversationSummary": "imessage",
+    "IMessageDeliveryStatus": "imessage",
     "IMessageEvent": "events",
     "IMessageEventData": "events",
     "IMessageEventMedia": "events",
@@ -274,6 +310,20 @@ AREAS = {
     "IMessageEventRecipient": "events",
     "IMessageEventTapback": "events",
     "IMessageEventType": "events",
+    "IMessageGroupCreationStatus": "imessage",
+    "IMessageMarkReadResult": "imessage",
+    "IMessageMediaItem": "imessage",
+    "IMessageMediaUpload": "imessage",
+    "IMessageMessageReaction": "imessage",
+    "IMessageReaction": "imessage",
+    "IMessageReactionType": "imessage",
+    "IMessageRecipient": "imessage",
+    "IMessageRuleAction": "imessage",
+    "IMessageRuleMatchType": "imessage",
+    "IMessageSendStyle": "imessage",
+    "IMessageService": "imessage",
+    "IMessageTriageNumber": "imessage",
+    "IMessageTypingResult": "imessage",
     "IdempotencyDetail": "common",
     "IdentityAccess": "identities",
     "IdentityIMessageNumber": "identities",
@@ -313,8 +363,11 @@ AREAS = {
     "RedundantGrantDetail": "common",
     "ReplyAllRecipients": "mail",
     "ReplyAllRequest": "mail",
+    "SendIMessageReactionRequest": "imessage",
+    "SendIMessageRequest": "imessage",
     "SendMessageRequest": "mail",
     "SendingDomainStatus": "identities",
+    "SentIMessage": "imessage",
     "SetDefaultDomainResult": "identities",
     "SignCsrRequest": "tunnels",
     "SignedCert": "tunnels",
@@ -345,6 +398,7 @@ AREAS = {
     "TunnelSummary": "tunnels",
     "UnknownEvent": "events",
     "UpdateContactRequest": "contacts",
+    "UpdateIMessageContactRuleRequest": "imessage",
     "UpdateIdentityRequest": "identities",
     "UpdateMailContactRuleRequest": "mail",
     "UpdateMailboxRequest": "mail",
@@ -416,6 +470,7 @@ __all__ = [
     "ContactWebsite",
     "CreateApiKeyRequest",
     "CreateContactRequest",
+    "CreateIMessageContactRuleRequest",
     "CreateIdentityRequest",
     "CreateMailContactRuleRequest",
     "CreateNoteRequest",
@@ -450,6 +505,14 @@ __all__ = [
     "GrantIdentityAccessRequest",
     "GrantNoteAccessRequest",
     "HandleUnavailableDetail",
+    "IMessage",
+    "IMessageAssignment",
+    "IMessageAssignmentStatus",
+    "IMessageContactRule",
+    "IMessageConversation",
+    "IMessageConversationRequest",
+    "IMessageConversationSummary",
+    "IMessageDeliveryStatus",
     "IMessageEvent",
     "IMessageEventData",
     "IMessageEventMedia",
@@ -458,6 +521,20 @@ __all__ = [
     "IMessageEventRecipient",
     "IMessageEventTapback",
     "IMessageEventType",
+    "IMessageGroupCreationStatus",
+    "IMessageMarkReadResult",
+    "IMessageMediaItem",
+    "IMessageMediaUpload",
+    "IMessageMessageReaction",
+    "IMessageReaction",
+    "IMessageReactionType",
+    "IMessageRecipient",
+    "IMessageRuleAction",
+    "IMessageRuleMatchType",
+    "IMessageSendStyle",
+    "IMessageService",
+    "IMessageTriageNumber",
+    "IMessageTypingResult",
     "IdempotencyDetail",
     "IdentityAccess",
     "IdentityIMessageNumber",
@@ -497,8 +574,11 @@ __all__ = [
     "RedundantGrantDetail",
     "ReplyAllRecipients",
     "ReplyAllRequest",
+    "SendIMessageReactionRequest",
+    "SendIMessageRequest",
     "SendMessageRequest",
     "SendingDomainStatus",
+    "SentIMessage",
     "SetDefaultDomainResult",
     "SignCsrRequest",
     "SignedCert",
@@ -529,6 +609,7 @@ __all__ = [
     "TunnelSummary",
     "UnknownEvent",
     "UpdateContactRequest",
+    "UpdateIMessageContactRuleRequest",
     "UpdateIdentityRequest",
     "UpdateMailContactRuleRequest",
     "UpdateMailboxRequest",
