@@ -89,6 +89,7 @@ class AsgiTarget:
         path, _, query = request.target.partition(b"?")
         client = request.client
         host = request.public_host.encode()
+        public_name, _, port = request.public_host.partition(":")
         scope: Scope = {
             "type": kind,
             "asgi": _VERSION,
@@ -102,7 +103,7 @@ class AsgiTarget:
                 request.headers, host=host, public_host=host, client_ip=client.encode() if client else None
             ),
             "client": (client or "unknown", 0),
-            "server": (request.public_host, 443),
+            "server": (public_name, int(port) if port.isdigit() else 443),
         }
         if kind == "http":
             scope["method"] = request.method.upper()
@@ -148,6 +149,8 @@ class _HttpCycle:
             if not more:
                 self.finished = True
             if self._request.disconnected.is_set():
+                # An application that sends on and on must still let the event loop turn.
+                await asyncio.sleep(0)
                 return
             try:
                 await self._responder.send(event.get("body", b""), more)

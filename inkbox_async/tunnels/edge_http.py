@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from . import access_log
 from .body_fetch import FetchedBody
 from .connection import DuplexStream
 from .exceptions import LocalAnswer
@@ -47,6 +48,7 @@ class EdgeExchange:
         self._fetched: FetchedBody | None = None
         self._received = 0
         self._settled = False
+        self._outcome: int | None = None
         self._head: tuple[int, Headers] | None = None
         self._declared: int | None = None
         self._sent = 0
@@ -61,6 +63,7 @@ class EdgeExchange:
         """Check, run and answer the request."""
         self._task = asyncio.current_task()
         runtime, envelope = self._runtime, self._envelope
+        started_at = asyncio.get_running_loop().time()
         deadline = self._intake.session.hello.response_deadline if self._intake.session.hello else None
         timer = asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline else None
         try:
@@ -96,6 +99,13 @@ class EdgeExchange:
             if self._flush_timer is not None:
                 self._flush_timer.cancel()
             self._finish()
+            if access_log.is_enabled():
+                self._log(started_at)
+
+    def _log(self, started_at: float) -> None:
+        seconds = asyncio.get_running_loop().time() - started_at
+        method = self._envelope.method.decode("latin-1")
+        access_log.log(method, self._envelope.path, self._outcome or "no answer", seconds)
 
     def _finish(self) -> None:
         """Leave no stream half open."""
@@ -119,6 +129,7 @@ class EdgeExchange:
         """Answer in the application's place, or break off the response it has begun."""
         if not self._settled:
             self._settled = True
+            self._outcome = answer.status
             if self._stream is not None:
                 self._stream.reset(ErrorCode.INTERNAL_ERROR)
             else:
@@ -175,6 +186,7 @@ class EdgeExchange:
             clean.append((b"content-length", b"%d" % self._declared))
             self._declared = None
         self._head = (status, clean)
+        self._outcome = status
         if self._declared is not None and self._declared > self._runtime.limits.outbound_body:
             self.override(LocalAnswer(502, "response too large", SdkReason.RESPONSE_TOO_LARGE))
 
@@ -183,6 +195,7 @@ class EdgeExchange:
         if self._flush is not None and not self._flush.done():
             await asyncio.wait((self._flush,))
         if self._settled:
+            await asyncio.sleep(0)
             return
         if self._head is None:
             raise RuntimeError("a response body before its head")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from . import access_log
 from .bridge_frames import (
     Close,
     EnvelopeParser,
@@ -83,6 +84,7 @@ class EdgeWebSocket:
     async def run(self) -> None:
         """Serve the WebSocket until it ends."""
         self._task = asyncio.current_task()
+        started_at = asyncio.get_running_loop().time()
         self._session.hold()
         deadline = self._session.hello.response_deadline if self._session.hello else None
         timer = asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline else None
@@ -100,6 +102,10 @@ class EdgeWebSocket:
             logger.exception("tunnel: an internal error in a WebSocket")
             self._refuse(LocalAnswer(500, "internal error"))
         finally:
+            if access_log.is_enabled():
+                seconds = asyncio.get_running_loop().time() - started_at
+                end = self._inbox.end
+                access_log.log("WS", self._envelope.path, f"closed {end.code}" if end else "lost", seconds)
             if timer is not None:
                 timer.cancel()
             try:
@@ -303,10 +309,13 @@ class EdgeWebSocket:
         stream = self._stream
         if stream is None:
             return
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait((self._pump,))
+        if self._runtime.stopping:
+            # The connection is about to be closed, and takes with it what was sent last.
+            return
         try:
-            if self._pump is not None:
-                self._pump.cancel()
-                await asyncio.wait((self._pump,))
             async with asyncio.timeout(LINGER):
                 while await stream.read():
                     pass

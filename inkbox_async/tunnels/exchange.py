@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from .bridge_frames import Message
 from .protocol import Headers
 
-
 CANCEL_GRACE: Final = 0.5
 """Seconds an application has to act on a disconnect before its task is cancelled."""
 

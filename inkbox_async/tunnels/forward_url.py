@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote_from_bytes, urlsplit
 
@@ -70,25 +69,23 @@ def _is_loopback(host: str) -> bool:
     return address == ipaddress.IPv6Address("::1") and "%" not in host
 
 
-def upstream_context(*, verify: bool, ca_bundle: bytes | str | Path | None) -> ssl.SSLContext:
+def upstream_context(*, verify: bool, ca_bundle: bytes | None) -> ssl.SSLContext:
     """The TLS context for https and wss targets.
 
     Args:
         verify: False accepts any certificate.
-        ca_bundle: More authorities, PEM bytes or the path of a PEM file; ignored without verification.
+        ca_bundle: More authorities (PEM); ignored without verification.
 
     Raises:
         ValueError: The bundle holds no certificate in PEM form.
-        OSError: The bundle cannot be read.
     """
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif ca_bundle is not None:
-        pem = ca_bundle if isinstance(ca_bundle, bytes) else Path(ca_bundle).expanduser().read_bytes()
         try:
-            context.load_verify_locations(cadata=pem.decode("ascii"))
+            context.load_verify_locations(cadata=ca_bundle.decode("ascii"))
         except (ssl.SSLError, UnicodeDecodeError) as error:
             raise ValueError("forward_to_ca_bundle holds no certificate in PEM form") from error
     return context

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
+from . import access_log
 from .exceptions import LocalAnswer
 from .exchange import CANCEL_GRACE, Request
 from .protocol import HOP_BY_HOP_RESPONSE, Headers, content_length, is_valid_path
@@ -90,9 +91,9 @@ class Http1Server:
     async def _bad_request(self, error: h11.RemoteProtocolError) -> None:
         logger.info("tunnel: a third party sent no HTTP: %s", error)
         if self._h11.our_state is h11.IDLE or self._h11.our_state is h11.SEND_RESPONSE:
-            await self._respond(400, "bad request")
+            await self.respond(400, "bad request")
 
-    async def _respond(self, status: int, text: str) -> None:
+    async def respond(self, status: int, text: str) -> None:
         """A whole response of our own, after which the connection ends."""
         body = text.encode()
         headers = [_PLAIN, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
@@ -104,7 +105,7 @@ class Http1Server:
         """Answer one request; returns whether the connection may serve another."""
         headers: Headers = list(head.headers)
         if not is_valid_path(head.target):
-            await self._respond(400, "invalid path")
+            await self.respond(400, "invalid path")
             return False
         exchange = _Http1Exchange(self, head, self._site)
         request = Request(
@@ -121,7 +122,7 @@ class Http1Server:
             await self._websocket(head, request)
             return False
         if (content_length(headers) or 0) > self._site.limits.inbound_body:
-            await self._respond(413, "payload too large")
+            await self.respond(413, "payload too large")
             return False
         return await exchange.run()
 
@@ -184,13 +185,14 @@ class _Http1Exchange:
         self._settled = False
         self._complete = False
         self._started = False
-        self._handler: asyncio.Task[None] | None = None
+        self._status: int | None = None
 
     async def run(self) -> bool:
         """Serve the request; returns whether the connection may serve another."""
         request = self.request
         assert request is not None
-        handler = self._handler = asyncio.create_task(self._site.target.http(request, self))
+        started_at = asyncio.get_running_loop().time()
+        handler = asyncio.create_task(self._site.target.http(request, self))
         watch = asyncio.create_task(self._watch(request, handler))
         try:
             await asyncio.wait((handler,))
@@ -202,8 +204,11 @@ class _Http1Exchange:
         error = None if handler.cancelled() else handler.exception()
         if error is not None and not isinstance(error, (LocalAnswer, ConnectionResetError)):
             logger.error("tunnel: an internal error during a request", exc_info=error)
+        if access_log.is_enabled():
+            seconds = asyncio.get_running_loop().time() - started_at
+            access_log.log(request.method, request.target, self._status or "no answer", seconds)
         if not self._started and not self._settled:
-            await self._server._respond(502, "upstream error")
+            await self._server.respond(502, "upstream error")
             return False
         return self._complete and self._body_done
 
@@ -233,7 +238,7 @@ class _Http1Exchange:
             if self._received > self._site.limits.inbound_body:
                 if not self._started:
                     self._settled = True
-                    await self._server._respond(413, "payload too large")
+                    await self._server.respond(413, "payload too large")
                 self._settled = True
                 raise ConnectionResetError("the request body is too large")
             return bytes(event.data)
@@ -256,6 +261,7 @@ class _Http1Exchange:
         if self.started:
             return
         self._started = True
+        self._status = status
         clean = [field for field in headers if field[0].lower() not in HOP_BY_HOP_RESPONSE]
         try:
             await self._server.send_event(h11.Response(status_code=status, headers=clean))
@@ -266,6 +272,7 @@ class _Http1Exchange:
     async def send(self, data: bytes, more: bool) -> None:
         """Send a piece of the body; see `Responder.send`."""
         if self._settled or self._complete:
+            await asyncio.sleep(0)
             return
         self._sent += len(data)
         if self._sent > self._site.limits.outbound_body:

@@ -358,7 +358,10 @@ class Http2Connection:
     def _header_block(self, flags: int, stream_id: int, block: bytes) -> None:
         try:
             headers: Headers = self._decoder.decode(block, raw=True)
-        except Exception as error:  # the Rust and the Python codec share no base class
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # The codecs share no base class, and a panic of the Rust one is not even an `Exception`.
             raise Http2Error(ErrorCode.COMPRESSION_ERROR, f"bad header block: {error}") from error
         stream = self._stream(stream_id)
         if stream is None:

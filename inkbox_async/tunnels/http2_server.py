@@ -23,6 +23,7 @@ from jh2.events import (
 from jh2.exceptions import ProtocolError
 from jh2.settings import SettingCodes, Settings
 
+from . import access_log
 from .exceptions import LocalAnswer
 from .exchange import CANCEL_GRACE, Request
 from .protocol import Headers, content_length, is_valid_path, response_headers
@@ -107,6 +108,12 @@ class Http2Server:
             logger.info("tunnel: a third party broke the HTTP/2 protocol: %s", error)
             await self.flush()
             return False
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # A panic of the Rust codec on a broken header block is not even an `Exception`.
+            logger.info("tunnel: a third party sent a broken header block: %s", error)
+            return False
         for event in events:
             if isinstance(event, ConnectionTerminated) or self._resets > MAX_RESETS:
                 return False
@@ -178,6 +185,7 @@ class _Http2Stream:
         self._sent = 0
         self._started = False
         self._complete = False
+        self._status: int | None = None
         self._request = Request(
             method=self._pseudo.get(b":method", b"GET").decode("latin-1"),
             target=self._pseudo.get(b":path", b"/"),
@@ -190,6 +198,7 @@ class _Http2Stream:
 
     async def run(self) -> None:
         """Serve the request."""
+        started_at = asyncio.get_running_loop().time()
         try:
             await self._serve()
         except ConnectionResetError:
@@ -200,6 +209,10 @@ class _Http2Stream:
         except Exception:
             logger.exception("tunnel: an internal error during a request")
         finally:
+            if access_log.is_enabled():
+                seconds = asyncio.get_running_loop().time() - started_at
+                outcome = self._status or "no answer"
+                access_log.log(self._request.method, self._request.target, outcome, seconds)
             self._request.disconnected.set()
             if not self._complete:
                 self._abandon(ErrorCodes.INTERNAL_ERROR if self._started else ErrorCodes.CANCEL)
@@ -298,6 +311,7 @@ class _Http2Stream:
         if self.started:
             return
         self._started = True
+        self._status = status
         fields = [(b":status", b"%d" % status), *response_headers(headers)]
         length = content_length(headers)
         if length is not None:
@@ -308,6 +322,7 @@ class _Http2Stream:
     async def send(self, data: bytes, more: bool) -> None:
         """Send a piece of the body; see `Responder.send`."""
         if self._complete or self._reset:
+            await asyncio.sleep(0)
             return
         if self._pseudo.get(b":method") == b"HEAD":
             data = b""

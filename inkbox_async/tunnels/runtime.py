@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -54,13 +54,20 @@ class Status:
 
     def __init__(self, callback: Callable[[str], object] | None) -> None:
         self._callback = callback
+        self._on_connected: Callable[[], object] | None = None
         self.current = TunnelRuntimeStatus.IDLE
         self.last_connected_at: datetime | None = None
+
+    def watch(self, on_connected: Callable[[], object]) -> None:
+        """Also call a function of our own at each connection."""
+        self._on_connected = on_connected
 
     def change(self, status: TunnelRuntimeStatus) -> None:
         """Enter a status."""
         if status is TunnelRuntimeStatus.CONNECTED:
             self.last_connected_at = datetime.now(UTC)
+            if self._on_connected is not None:
+                self._on_connected()
         if status is self.current or self.current is TunnelRuntimeStatus.SUPERSEDED:
             return
         self.current = status
@@ -91,6 +98,8 @@ class Runtime:
         pool_size: Wished number of parked intakes, or None.
         limits: Caps on bodies.
         passthrough: Terminates TLS for a passthrough tunnel, None in edge mode.
+        timing: Signs of life.
+        chores: Run beside the tunnel for as long as it is served.
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class Runtime:
         limits: Limits | None = None,
         passthrough: Passthrough | None = None,
         timing: Timing | None = None,
+        chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),  # Any: coroutine protocol
     ) -> None:
         self.plane = plane
         self._address = address
@@ -114,6 +124,7 @@ class Runtime:
         self._pool_size = pool_size
         self.limits = limits or Limits()
         self._passthrough = passthrough
+        self._chores = chores
         self._timing = timing or Timing()
         self._active: Session | None = None
         self._sessions: set[Session] = set()
@@ -121,7 +132,8 @@ class Runtime:
         self._tasks: set[asyncio.Task[Any]] = set()  # Any: results are never used
         self.fetcher = BodyFetcher()
         self._serving: asyncio.Task[None] | None = None
-        self._stopping = False
+        self.stopping = False
+        """Whether everything is being closed."""
 
     # Life
 
@@ -135,26 +147,31 @@ class Runtime:
         """
         self._serving = asyncio.current_task()
         try:
-            if self._stopping:
+            if self.stopping:
                 return
             await self.target.start()
+            for chore in self._chores:
+                self.spawn(chore(), "chore")
             await self._keep_connected()
+        except TunnelSupersededError:
+            self._status.change(TunnelRuntimeStatus.SUPERSEDED)
+            raise
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._stopping or (task is not None and task.uncancel() > 0):
+            if not self.stopping or (task is not None and task.uncancel() > 0):
                 raise
         finally:
             await self._tear_down()
 
     def stop(self) -> None:
         """Let `run` end; it closes everything and returns."""
-        if not self._stopping:
-            self._stopping = True
+        if not self.stopping:
+            self.stopping = True
             if self._serving is not None:
                 self._serving.cancel()
 
     async def _tear_down(self) -> None:
-        self._stopping = True
+        self.stopping = True
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
@@ -215,7 +232,6 @@ class Runtime:
             if self._active is session:
                 self._active = None
             if outcome is Outcome.SUPERSEDED:
-                self._status.change(TunnelRuntimeStatus.SUPERSEDED)
                 raise TunnelSupersededError(
                     "another listener connected to this tunnel and took it over; this one stays closed"
                 )
@@ -301,7 +317,7 @@ class Runtime:
             waited = loop.time() - start
             if waited >= REPLY_PATIENCE and not origin.connection.closed and origin.connection.http2.can_open:
                 return origin
-            if waited >= REPLY_LIMIT or self._stopping:
+            if waited >= REPLY_LIMIT or self.stopping:
                 raise ConnectionResetError("no connection to the edge to answer on")
             try:
                 async with asyncio.timeout(min(REPLY_PATIENCE, REPLY_LIMIT - waited)):
@@ -325,7 +341,7 @@ class Runtime:
         """
 
         def on_reset(repeatable: bool) -> None:
-            if repeatable and attempts > 1 and not self._stopping:
+            if repeatable and attempts > 1 and not self.stopping:
                 self.spawn(self.post(origin, request_id, status, headers, body, attempts - 1), "post")
 
         session = await self.session_for_reply(origin)

@@ -17,6 +17,7 @@ from jh2.events import (
     DataReceived,
     Event,
     PingAckReceived,
+    PingReceived,
     RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
@@ -110,6 +111,12 @@ class EdgeStream:
         del self.received[:size]
         return taken
 
+    async def gone(self) -> None:
+        """Wait until the listener gave the stream up."""
+        while self.reset_code is None:
+            self._window.clear()
+            await self._window.wait()
+
     def wake(self) -> None:
         self._arrived.set()
         self._window.set()
@@ -134,7 +141,6 @@ class EdgeConnection(asyncio.Protocol):
     streams: dict[int, EdgeStream] = field(default_factory=dict)
     token: str = ""
     draining: bool = False
-    answers_pings: bool = True
 
     def __post_init__(self) -> None:
         self.h2 = H2Connection(
@@ -146,7 +152,9 @@ class EdgeConnection(asyncio.Protocol):
             )
         )
         self.closed = asyncio.Event()
+        self.answers_pings = self.edge.answers_pings
         self.pinged = asyncio.Event()
+        self.ping_acked = asyncio.Event()
         self.writable = asyncio.Event()
         self.writable.set()
         self.hello: EdgeStream | None = None
@@ -160,7 +168,7 @@ class EdgeConnection(asyncio.Protocol):
             client=False,
             initial_values={
                 SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
-                SettingCodes.MAX_CONCURRENT_STREAMS: 1000,
+                SettingCodes.MAX_CONCURRENT_STREAMS: self.edge.max_streams,
                 SettingCodes.INITIAL_WINDOW_SIZE: self.edge.window,
             },
         )
@@ -183,10 +191,13 @@ class EdgeConnection(asyncio.Protocol):
         self.writable.set()
 
     def data_received(self, data: bytes) -> None:
-        if not self.answers_pings and b"\x06\x00" in data:
-            self.pinged.set()
         for event in self.h2.receive_data(data):
-            self._handle(event)
+            if isinstance(event, PingReceived):
+                self.pinged.set()
+                if not self.answers_pings:
+                    self.h2.clear_outbound_data_buffer()
+            else:
+                self._handle(event)
         self.flush()
 
     def flush(self) -> None:
@@ -225,7 +236,7 @@ class EdgeConnection(asyncio.Protocol):
             for stream in self.streams.values():
                 stream.wake()
         elif isinstance(event, PingAckReceived):
-            self.pinged.set()
+            self.ping_acked.set()
         elif isinstance(event, RemoteSettingsChanged):
             for code, change in (event.changed_settings or {}).items():
                 self.client_settings[int(code)] = change.new_value
@@ -243,6 +254,8 @@ class EdgeConnection(asyncio.Protocol):
             self.edge.answer_intake(self, stream)
         elif path.startswith(("/_system/ws/", "/_system/tcp/")):
             self.edge.bridge_opened(stream)
+        elif path.startswith("/_system/response/"):
+            self.edge.post_opened(stream)
 
     def _ended(self, stream: EdgeStream) -> None:
         if stream.path.startswith("/_system/response/"):
@@ -277,6 +290,10 @@ class FakeEdge:
         """May answer an intake in its own way and return True; otherwise the intake is parked."""
         self.on_response: Callable[[EdgeStream], bool] | None = None
         """May answer a response post in its own way and return True."""
+        self.on_post_opened: Callable[[EdgeStream], object] | None = None
+        """Told of each response when its head arrives."""
+        self.max_streams = 1000
+        self.answers_pings = True
         self.live: EdgeConnection | None = None
         self.replies: list[Reply] = []
         self.unknown_replies: list[str] = []
@@ -284,10 +301,10 @@ class FakeEdge:
         self._bridges: dict[str, asyncio.Future[EdgeStream]] = {}
         self._changed = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: EdgeConnection(self), "127.0.0.1", 0, ssl=self.context
+            lambda: EdgeConnection(self), "127.0.0.1", port, ssl=self.context
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
 
@@ -330,6 +347,11 @@ class FakeEdge:
             stream.answer(401, [("inkbox-reason", "owner-token-invalid")])
             return
         connection.parked.append(stream)
+        self._notify()
+
+    def post_opened(self, stream: EdgeStream) -> None:
+        if self.on_post_opened is not None:
+            self.on_post_opened(stream)
         self._notify()
 
     def response_posted(self, stream: EdgeStream) -> None:
@@ -404,14 +426,19 @@ class FakeEdge:
         """Hand one request to the listener; the future resolves when its response was posted."""
         stream = await self.intake(connection)
         request_id = request_id or str(uuid.uuid4())
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._pending[request_id] = future
+        future = self.expect(request_id)
         fields = [("inkbox-request-id", request_id), ("inkbox-method", method), ("inkbox-path", path)]
         fields += [*extra, *((f"inkbox-h-{name}", value) for name, value in headers)]
         stream.answer(200, fields, end=end and not body)
         if body:
             await stream.send(body, end=end, chunk=chunk)
         return stream, future
+
+    def expect(self, request_id: str) -> asyncio.Future[Reply]:
+        """A future for the response to a request that the test sends by hand."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = future
+        return future
 
     async def request(
         self,
@@ -429,10 +456,13 @@ class FakeEdge:
 
     async def bridge(self, bridge_id: str, *, status: int = 200) -> EdgeStream:
         """Wait for the CONNECT of a bridge and answer it."""
-        future = self._bridges.setdefault(bridge_id, asyncio.get_running_loop().create_future())
-        stream = await future
+        stream = await self.bridge_stream(bridge_id)
         stream.answer(status, end=status != 200)
         return stream
+
+    async def bridge_stream(self, bridge_id: str) -> EdgeStream:
+        """Wait for the CONNECT of a bridge."""
+        return await self._bridges.setdefault(bridge_id, asyncio.get_running_loop().create_future())
 
     def drain(self) -> EdgeConnection:
         """Start a graceful drain of the live connection."""
@@ -452,6 +482,16 @@ class FakeEdge:
 
     def _notify(self) -> None:
         self._changed.set()
+
+
+def keep(posts: list[EdgeStream]) -> Callable[[EdgeStream], bool]:
+    """For `on_response`: collect the posts and leave them unanswered."""
+
+    def collect(stream: EdgeStream) -> bool:
+        posts.append(stream)
+        return True
+
+    return collect
 
 
 def _pairs(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
