@@ -1,4 +1,4 @@
-"""The official client as a program: it serves a small ASGI app through a tunnel and tells its states on stdout.
+"""The official client as a program: it serves a small ASGI app through a tunnel and tells its states.
 
 It dials `{zone}:443` and nothing else; its connections are led to the port of the sandbox's edge. Arguments,
 as one JSON object: base_url, api_key, name, edge_port, state_dir.
@@ -15,6 +15,11 @@ from typing import Any
 Message = dict[str, Any]  # Any: ASGI messages
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -48,7 +53,7 @@ async def echo_socket(scope: Message, receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            print(f"disconnect {message.get('code')}", flush=True)
+            tell(f"disconnect {message.get('code')}")
             return
         if message.get("text") == "close":
             await send({"type": "websocket.close", "code": 4010, "reason": "asked"})
@@ -71,12 +76,12 @@ def main() -> None:
         name=arguments["name"],
         forward_to=app,
         state_dir=arguments["state_dir"],
-        on_status=lambda status: print(str(status), flush=True),
+        on_status=lambda status: tell(str(status)),
     )
     try:
         listener.wait()
     except Exception as error:
-        print(f"ended {type(error).__name__}", flush=True)
+        tell(f"ended {type(error).__name__}")
 
 
 if __name__ == "__main__":

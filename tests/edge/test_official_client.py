@@ -178,7 +178,7 @@ async def test_connection_fields(sandbox: Sandbox, peer: str, tmp_path: Path) ->
             assert tunnel.last_connected_at is not None
             assert tunnel.last_disconnected_at is None
         async with asyncio.timeout(PATIENCE):
-            while (tunnel := await inkbox.tunnels.get(tunnel.id)).currently_connected:
+            while (tunnel := await inkbox.tunnels.get(tunnel.id)).currently_connected:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert tunnel.last_disconnected_at is not None
 

@@ -130,18 +130,17 @@ async def test_drain_hands_over_without_losing_a_request(edge: RunningEdge) -> N
 
 
 async def test_replies_to_a_drained_connection_are_taken_when_it_is_closed_already(edge: RunningEdge) -> None:
-    async with edge.session() as third_party:
-        async with edge.listener() as first:
-            intake = await first.park()
-            sending = asyncio.create_task(third_party.get(edge.url()))
-            await intake.whole()
-            await edge.edge.drain(TUNNEL_ID)
-            await first.client.until(lambda: first.client.goaway is not None)
-            async with edge.listener() as second:
-                await first.client.close()
-                await eventually(lambda: edge.edge.relay(edge.directory.tunnels[TUNNEL_ID]).sessions == 1)
-                assert (await (await second.post(request_id(intake), 200, b"kept")).whole()).status == 200
-                assert await (await sending).read() == b"kept"
+    async with edge.session() as third_party, edge.listener() as first:
+        intake = await first.park()
+        sending = asyncio.create_task(third_party.get(edge.url()))
+        await intake.whole()
+        await edge.edge.drain(TUNNEL_ID)
+        await first.client.until(lambda: first.client.goaway is not None)
+        async with edge.listener() as second:
+            await first.client.close()
+            await eventually(lambda: edge.edge.relay(edge.directory.tunnels[TUNNEL_ID]).sessions == 1)
+            assert (await (await second.post(request_id(intake), 200, b"kept")).whole()).status == 200
+            assert await (await sending).read() == b"kept"
 
 
 async def test_a_drained_connection_may_post_until_it_closes(edge: RunningEdge) -> None:
