@@ -67,8 +67,8 @@ class SmtpServer:
 class _SmtpSession(SMTP):
     """One connection."""
 
-    line_length_limit = 65_536
-    """Longer than RFC 5321 has it: many programs write whole paragraphs of HTML as one line."""
+    line_length_limit = MAX_MESSAGE_BYTES
+    """Longer than RFC 5321 has it: many programs write paragraphs as one line, or end lines with LF alone."""
 
     def __init__(self, reception: _Reception, sessions: set[_SmtpSession]) -> None:
         super().__init__(

@@ -73,6 +73,15 @@ async def test_eight_bit_bodies_and_addresses(api: Api) -> None:
     assert received["snippet"] == "Grüße"
 
 
+async def test_lines_may_be_long_or_end_in_lf_alone(api: Api) -> None:
+    address = await api.identity("scout")
+    raw = b"Subject: bare\n\n" + b"x" * 100_000 + b"\n" + b"y\n" * 50_000
+    await by_smtp(api.sandbox, raw, from_addr="a@b.example", to_addrs=[address])
+    (received,) = await api.messages(address)
+    body = (await api.message(address, received["id"]))["body_text"]
+    assert (received["subject"], len(body)) == ("bare", 100_000 + 100_000)
+
+
 async def test_bounces_have_no_sender(api: Api) -> None:
     address = await api.identity("scout")
     await by_smtp(api.sandbox, b"Subject: Undeliverable\r\n\r\nx\r\n", from_addr="", to_addrs=[address])
@@ -118,7 +127,7 @@ async def test_recipients_of_one_message_are_limited(api: Api) -> None:
         b"RCPT TO:<a@b.example>\r\n",
         b"DATA\r\n",
         b"MAIL FROM:\r\n",
-        b"x" * 100_000 + b"\r\n",
+        b"x" * 1000 + b"\r\n",
         b"MAIL FROM:<a@b.example> FOO=BAR\r\n",
         b"\r\n",
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from inkbox_async.sandbox.mail.references import (
     reply_subject,
 )
 from inkbox_async.sandbox.mail.snippet import SNIPPET_LENGTH, snippet
+from inkbox_async.sandbox.mail.words import from_base64
 
 
 @pytest.mark.parametrize(
@@ -116,3 +119,16 @@ def test_new_message_ids_differ() -> None:
     assert one != other
     assert message_ids(one) == [one]
     assert one.endswith("@inkboxmail.com>")
+
+
+@given(st.binary(max_size=300), st.integers(0, 3))
+def test_base64_is_decoded_in_pieces(content: bytes, breaks: int) -> None:
+    text = base64.b64encode(content * 3000).decode()
+    cut = len(text) // 2
+    assert from_base64(text[:cut] + "\r\n" * breaks + text[cut:]) == content * 3000
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "a===", "YQ==YQ==", "YQ=", "_-8=", "grün", "YQ== !", "="])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        from_base64(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from inkbox_async.generated.models.mail import MailAttachment
 from inkbox_async.sandbox.handling import ApiError, invalid
 from inkbox_async.sandbox.mail.addresses import comparable, normalise_address
 from inkbox_async.sandbox.mail.mime import Attachment, DistinctNames
+from inkbox_async.sandbox.mail.words import from_base64
 
 MAX_ATTACHMENT_BYTES = 25 * 1024 * 1024
 """All attachments of one message together."""
@@ -129,7 +129,7 @@ def _check_content_type(content_type: str, where: tuple[str | int, ...]) -> str:
 
 def _decode(encoded: str, where: tuple[str | int, ...]) -> bytes:
     try:
-        return binascii.a2b_base64("".join(encoded.split()).encode("ascii"), strict_mode=True)
+        return from_base64(encoded)
     except ValueError:
         raise invalid("This is not standard base64", *where, "content_base64") from None
 

@@ -11,7 +11,7 @@ from inkbox_async.generated.queries.mail import MailboxesSearchQuery
 from inkbox_async.sandbox.handling import Call, handles, invalid
 from inkbox_async.sandbox.mail.filters import redundant_action
 from inkbox_async.sandbox.mail.html_text import html_to_text
-from inkbox_async.sandbox.mail.rows import mailbox_of, show_mailbox, show_message, visible_folders
+from inkbox_async.sandbox.mail.rows import LISTED, mailbox_of, show_mailbox, show_message, visible_folders
 from inkbox_async.sandbox.mail.signatures import sanitise
 
 _WORD = re.compile(r"\w+")
@@ -74,7 +74,7 @@ def search(call: Call) -> MessagePage:
     if not words:
         return MessagePage(items=[], next_cursor=None, has_more=False)
     rows = call.tx.all(
-        "SELECT m.* FROM mail_search JOIN mail_messages AS m ON m.seq = mail_search.rowid "
+        f"SELECT {LISTED} FROM mail_search JOIN mail_messages AS m ON m.seq = mail_search.rowid "
         "JOIN mail_threads AS t ON t.id = m.thread_id "
         f"WHERE mail_search MATCH ? AND m.mailbox_id = ? AND {visible_folders(call)} "
         "ORDER BY bm25(mail_search, 10.0, 5.0, 1.0), m.seq DESC LIMIT ?",

@@ -10,6 +10,7 @@ from inkbox_async.sandbox.mail.archive import delete_message, with_folder
 from inkbox_async.sandbox.mail.cursors import decode_cursor, encode_cursor
 from inkbox_async.sandbox.mail.periods import end_of, first_instant, zone_of
 from inkbox_async.sandbox.mail.rows import (
+    LISTED,
     mailbox_of,
     message_of,
     show_message,
@@ -30,7 +31,7 @@ def list_messages(call: Call) -> MessagePage:
         conditions.append("(m.created_at, m.seq) < (?, ?)")
         values.extend(decode_cursor(query.cursor))
     rows = call.tx.all(
-        "SELECT m.* FROM mail_messages AS m JOIN mail_threads AS t ON t.id = m.thread_id "
+        f"SELECT {LISTED} FROM mail_messages AS m JOIN mail_threads AS t ON t.id = m.thread_id "
         f"WHERE {' AND '.join(['m.mailbox_id = ?', visible_folders(call), *conditions])} "
         "ORDER BY m.created_at DESC, m.seq DESC LIMIT ?",
         mailbox_of(call)["id"],

@@ -30,6 +30,7 @@ _MAX_DEPTH = 50
 _MAX_LINE_CHECKS = 20_000_000
 """Lines times nested boundaries: what the library's parser compares for one message, at most."""
 
+_PIECE = 256 * 1024
 _BOUNDARY = re.compile(rb"boundary\s*\*?\s*=", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
@@ -108,12 +109,20 @@ def parse(raw: bytes) -> ParsedMessage:
 
 def _structure(raw: bytes) -> Message:
     parser = BytesParser(_class=EmailMessage, policy=_POLICY)
-    if (raw.count(b"\n") + 1) * (len(_BOUNDARY.findall(raw)) + 1) <= _MAX_LINE_CHECKS:
+    if (raw.count(b"\n") + 1) * (_boundaries(raw) + 1) <= _MAX_LINE_CHECKS:
         try:
             return parser.parsebytes(raw)
         except _HARMLESS:
             pass
     return parser.parsebytes(raw, headersonly=True)
+
+
+def _boundaries(raw: bytes) -> int:
+    """How many multiparts a message may hold. Piece by piece, so that other threads get their turn."""
+    overlap = 16
+    return sum(
+        len(_BOUNDARY.findall(raw, start, start + _PIECE + overlap)) for start in range(0, len(raw), _PIECE)
+    )
 
 
 def _header(part: Message, name: str) -> str:

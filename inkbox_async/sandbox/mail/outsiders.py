@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import email.utils
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +22,7 @@ from inkbox_async.sandbox.mail.compose import Outgoing, render
 from inkbox_async.sandbox.mail.delivery import Delivery, deliver
 from inkbox_async.sandbox.mail.mime import Attachment, parse
 from inkbox_async.sandbox.mail.references import message_ids, new_message_id
+from inkbox_async.sandbox.mail.words import from_base64
 from inkbox_async.sandbox.outcomes import EVERYBODY, Outcome, set_outcome
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _named_address(text: str, *location: str | int) -> tuple[str, str]:
 
 def _decode(encoded: str, index: int) -> bytes:
     try:
-        return binascii.a2b_base64("".join(encoded.split()).encode("ascii"), strict_mode=True)
+        return from_base64(encoded)
     except ValueError:
         location = ("body", "attachments", index, "content_base64")
         raise invalid("This is not standard base64", *location) from None

@@ -12,6 +12,24 @@ from inkbox_async.sandbox.handling import Call, not_found
 from inkbox_async.sandbox.mail.compose import reply_all_recipients
 from inkbox_async.sandbox.store import Tx
 
+LISTED = ", ".join(
+    f"m.{name}"
+    for name in (
+        *("seq", "id", "mailbox_id", "thread_id", "message_id", "from_address", "from_display_name"),
+        *(
+            "to_addresses",
+            "cc_addresses",
+            "subject",
+            "snippet",
+            "direction",
+            "status",
+            "is_read",
+            "is_starred",
+        ),
+        *("has_attachments", "created_at", "first_opened_at", "open_count", "import_job_id"),
+    )
+)
+"""What lists select of `mail_messages AS m`: no bodies, which may be megabytes."""
 BLOCKED = "blocked"
 """The folder of mail that contact rules keep out. Agents do not see it."""
 

@@ -15,6 +15,7 @@ from inkbox_async.sandbox.mail.archive import delete_thread
 from inkbox_async.sandbox.mail.cursors import decode_cursor, encode_cursor
 from inkbox_async.sandbox.mail.rows import (
     BLOCKED,
+    LISTED,
     mailbox_of,
     show_message,
     show_thread,
@@ -66,7 +67,8 @@ def get_thread(call: Call) -> ThreadDetail:
     """A thread with its messages, oldest first."""
     thread = thread_of(call, mailbox_of(call))
     rows = call.tx.all(
-        "SELECT * FROM mail_messages WHERE thread_id = ? ORDER BY created_at, seq", thread["id"]
+        f"SELECT {LISTED} FROM mail_messages AS m WHERE m.thread_id = ? ORDER BY m.created_at, m.seq",
+        thread["id"],
     )
     return ThreadDetail(**thread_fields(thread), messages=[show_message(row) for row in rows])
 

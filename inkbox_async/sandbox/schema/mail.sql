@@ -46,8 +46,8 @@ CREATE TABLE IF NOT EXISTS mail_messages (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS mail_messages_by_mailbox ON mail_messages (mailbox_id, seq);
-CREATE INDEX IF NOT EXISTS mail_messages_by_thread ON mail_messages (thread_id, seq);
+CREATE INDEX IF NOT EXISTS mail_messages_by_mailbox ON mail_messages (mailbox_id, created_at, seq);
+CREATE INDEX IF NOT EXISTS mail_messages_by_thread ON mail_messages (thread_id, created_at, seq);
 CREATE INDEX IF NOT EXISTS mail_messages_by_message_id ON mail_messages (mailbox_id, message_id);
 CREATE INDEX IF NOT EXISTS mail_messages_on_the_way ON mail_messages (status) WHERE status IN ('queued', 'sent');
 
