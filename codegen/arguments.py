@@ -141,7 +141,7 @@ def _argument(
     default: str | None
     always = bool(node.get("x-always-send"))
     unsent = repr(node["x-unsent"]) if "x-unsent" in node else None
-    if required:
+    if required or node.get("x-required-argument"):
         default = None
     elif always:
         default = _literal(specification, node, area)

@@ -86,7 +86,7 @@ async def test_most_shape_mistakes_are_caught_before_the_request(
     with pytest.raises(ValueError, match="Exactly one"):
         await create(mailbox_id=mailbox, agent_identity_id=identity.id, url=url, event_types=["message.sent"])
     for events in ([], ["message.sent", "message.sent"], ["phone.incoming_call"], ["text.received"]):
-        with pytest.raises(ValueError, match="event|subscribed"):
+        with pytest.raises(ValueError, match=r"event|subscri"):
             await create(mailbox_id=mailbox, url=url, event_types=events)
     assert len(inkbox_sandbox.requests()) == asked, "nothing was sent"
     with pytest.raises(InkboxAPIError) as typo:

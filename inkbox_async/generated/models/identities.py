@@ -221,7 +221,7 @@ class IdentityAccess(InkboxModel):
 class GrantIdentityAccessRequest(RequestModel):
     """Whom to let see an identity."""
 
-    viewer_identity_id: UUID | None
+    viewer_identity_id: UUID | None = None
     """Id of the identity that may see it. None means every active identity."""
 
 
