@@ -8,8 +8,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 .PHONY: demo test generate check bench clean
 
-demo: $(VENV)/.sandbox ## run the support agent on the embedded sandbox
-	$(BIN)/python examples/support_agent.py --sandbox
+demo: $(VENV)/.sandbox ## watch agents at work on the embedded sandbox
+	@echo "── Mail ──────────────────────────────────────────"
+	@$(BIN)/python examples/support_agent.py --sandbox
+	@echo "── Vault ─────────────────────────────────────────"
+	@$(BIN)/python examples/vault_login.py
 
 test: $(VENV)/.dev ## run every test
 	$(BIN)/python -m pytest -q -n auto
