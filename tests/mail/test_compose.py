@@ -62,6 +62,14 @@ def test_every_combination_of_parts_survives(
     assert b"\n" not in raw.replace(b"\r\n", b"")
 
 
+@pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 57 * 1024, 57 * 1024 + 1, 200_000])
+def test_files_of_every_size_survive_in_short_lines(size: int) -> None:
+    content = bytes(number % 251 for number in range(size))
+    raw = render(replace(MESSAGE, attachments=[Attachment("a.bin", "application/octet-stream", content)]))
+    assert [part.content for part in parse(raw).attachments] == [content]
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 78
+
+
 def test_addresses_beyond_ascii_need_utf8_headers() -> None:
     raw = render(replace(MESSAGE, to=["jürgen@bücher.example"], from_address="köln@inkboxmail.com"))
     assert "jürgen@bücher.example".encode() in raw
