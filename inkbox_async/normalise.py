@@ -130,6 +130,15 @@ class MediaDefaults(InkboxModel):
         return value or None
 
 
+class TextDefaults(InkboxModel):
+    """Texts: an empty list of files or recipients is none."""
+
+    @field_validator("media", "recipients", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+
 class AssignmentDefaults(InkboxModel):
     """iMessage conversations: a connection whose status is not told is active."""
 

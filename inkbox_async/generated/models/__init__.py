@@ -190,6 +190,47 @@ if TYPE_CHECKING:
     from .notes import Note as Note
     from .notes import NoteAccess as NoteAccess
     from .notes import UpdateNoteRequest as UpdateNoteRequest
+    from .phone import CallDirection as CallDirection
+    from .phone import CallMode as CallMode
+    from .phone import CallOrigin as CallOrigin
+    from .phone import CallStatus as CallStatus
+    from .phone import CreatePhoneContactRuleRequest as CreatePhoneContactRuleRequest
+    from .phone import HangupReason as HangupReason
+    from .phone import HostedAgentAuthorityMode as HostedAgentAuthorityMode
+    from .phone import OnVoicemail as OnVoicemail
+    from .phone import PhoneCall as PhoneCall
+    from .phone import PhoneCallConnection as PhoneCallConnection
+    from .phone import PhoneCallForwarding as PhoneCallForwarding
+    from .phone import PhoneCallWithRateLimit as PhoneCallWithRateLimit
+    from .phone import PhoneContactRule as PhoneContactRule
+    from .phone import PhoneNumber as PhoneNumber
+    from .phone import PhoneRuleAction as PhoneRuleAction
+    from .phone import PhoneRuleMatchType as PhoneRuleMatchType
+    from .phone import PhoneTranscript as PhoneTranscript
+    from .phone import PlaceCallRequest as PlaceCallRequest
+    from .phone import PostCallActionItem as PostCallActionItem
+    from .phone import ProvisionPhoneNumberRequest as ProvisionPhoneNumberRequest
+    from .phone import RateLimitInfo as RateLimitInfo
+    from .phone import SendTextRequest as SendTextRequest
+    from .phone import SmsDeliveryStatus as SmsDeliveryStatus
+    from .phone import SmsOptIn as SmsOptIn
+    from .phone import SmsOptInSource as SmsOptInSource
+    from .phone import SmsOptInStatus as SmsOptInStatus
+    from .phone import TextConversationSummary as TextConversationSummary
+    from .phone import TextConversationUpdateResult as TextConversationUpdateResult
+    from .phone import TextDirection as TextDirection
+    from .phone import TextMediaItem as TextMediaItem
+    from .phone import TextMessage as TextMessage
+    from .phone import TextMessageOrigin as TextMessageOrigin
+    from .phone import TextMessageRecipient as TextMessageRecipient
+    from .phone import TextType as TextType
+    from .phone import To as To
+    from .phone import TranscriptParty as TranscriptParty
+    from .phone import UpdatePhoneContactRuleRequest as UpdatePhoneContactRuleRequest
+    from .phone import UpdatePhoneNumberRequest as UpdatePhoneNumberRequest
+    from .phone import UpdateTextConversationRequest as UpdateTextConversationRequest
+    from .phone import UpdateTextRequest as UpdateTextRequest
+    from .phone import VoicemailDetection as VoicemailDetection
     from .tunnels import SignCsrRequest as SignCsrRequest
     from .tunnels import SignedCert as SignedCert
     from .tunnels import TLSMode as TLSMode
@@ -240,9 +281,13 @@ AREAS = {
     "ApiKeyStatus": "identities",
     "AttachmentLink": "mail",
     "AttachmentMetadata": "mail",
+    "CallDirection": "phone",
     "CallEndedEvent": "events",
     "CallEndedEventData": "events",
     "CallEventType": "events",
+    "CallMode": "phone",
+    "CallOrigin": "phone",
+    "CallStatus": "phone",
     "Contact": "contacts",
     "ContactAccess": "contacts",
     "ContactAddress": "contacts",
@@ -263,6 +308,7 @@ AREAS = {
     "CreateIdentityRequest": "identities",
     "CreateMailContactRuleRequest": "mail",
     "CreateNoteRequest": "notes",
+    "CreatePhoneContactRuleRequest": "phone",
     "CreateWebhookSubscriptionRequest": "webhooks",
     "CreatedApiKey": "identities",
     "Domain": "identities",
@@ -294,6 +340,8 @@ AREAS = {
     "GrantIdentityAccessRequest": "identities",
     "GrantNoteAccessRequest": "notes",
     "HandleUnavailableDetail": "common",
+    "HangupReason": "phone",
+    "HostedAgentAuthorityMode": "phone",
     "IMessage": "imessage",
     "IMessageAssignment": "imessage",
     "IMessageAssignmentStatus": "imessage",
@@ -358,7 +406,21 @@ AREAS = {
     "Note": "notes",
     "NoteAccess": "notes",
     "Notice": "common",
+    "OnVoicemail": "phone",
+    "PhoneCall": "phone",
+    "PhoneCallConnection": "phone",
+    "PhoneCallForwarding": "phone",
+    "PhoneCallWithRateLimit": "phone",
+    "PhoneContactRule": "phone",
+    "PhoneNumber": "phone",
+    "PhoneRuleAction": "phone",
+    "PhoneRuleMatchType": "phone",
+    "PhoneTranscript": "phone",
+    "PlaceCallRequest": "phone",
+    "PostCallActionItem": "phone",
     "PrimaryKeyReplaceRequest": "vault",
+    "ProvisionPhoneNumberRequest": "phone",
+    "RateLimitInfo": "phone",
     "RecipientBlockedDetail": "common",
     "RedundantGrantDetail": "common",
     "ReplyAllRecipients": "mail",
@@ -366,6 +428,7 @@ AREAS = {
     "SendIMessageReactionRequest": "imessage",
     "SendIMessageRequest": "imessage",
     "SendMessageRequest": "mail",
+    "SendTextRequest": "phone",
     "SendingDomainStatus": "identities",
     "SentIMessage": "imessage",
     "SetDefaultDomainResult": "identities",
@@ -379,19 +442,33 @@ AREAS = {
     "SlackEventData": "events",
     "SlackEventType": "events",
     "SlackEventUserProfile": "events",
+    "SmsDeliveryStatus": "phone",
+    "SmsOptIn": "phone",
+    "SmsOptInSource": "phone",
+    "SmsOptInStatus": "phone",
     "SmsStatus": "common",
     "StorageLimitDetail": "common",
     "TLSMode": "tunnels",
+    "TextConversationSummary": "phone",
+    "TextConversationUpdateResult": "phone",
+    "TextDirection": "phone",
     "TextEvent": "events",
     "TextEventData": "events",
     "TextEventMedia": "events",
     "TextEventMessage": "events",
     "TextEventRecipient": "events",
     "TextEventType": "events",
+    "TextMediaItem": "phone",
+    "TextMessage": "phone",
+    "TextMessageOrigin": "phone",
+    "TextMessageRecipient": "phone",
+    "TextType": "phone",
     "Thread": "mail",
     "ThreadDetail": "mail",
     "ThreadFolder": "mail",
     "ThreadPage": "mail",
+    "To": "phone",
+    "TranscriptParty": "phone",
     "Tunnel": "tunnels",
     "TunnelList": "tunnels",
     "TunnelStatus": "tunnels",
@@ -404,6 +481,10 @@ AREAS = {
     "UpdateMailboxRequest": "mail",
     "UpdateMessageFlagsRequest": "mail",
     "UpdateNoteRequest": "notes",
+    "UpdatePhoneContactRuleRequest": "phone",
+    "UpdatePhoneNumberRequest": "phone",
+    "UpdateTextConversationRequest": "phone",
+    "UpdateTextRequest": "phone",
     "UpdateThreadRequest": "mail",
     "UpdateTunnelRequest": "tunnels",
     "UpdateWebhookSubscriptionRequest": "webhooks",
@@ -421,6 +502,7 @@ AREAS = {
     "VaultSecretUpdateRequest": "vault",
     "VaultUnlockResponse": "vault",
     "VerifyAgentSignupRequest": "identities",
+    "VoicemailDetection": "phone",
     "WebhookEvent": "events",
     "WebhookSubscription": "webhooks",
     "WebhookSubscriptionList": "webhooks",
@@ -451,9 +533,13 @@ __all__ = [
     "ApiKeyStatus",
     "AttachmentLink",
     "AttachmentMetadata",
+    "CallDirection",
     "CallEndedEvent",
     "CallEndedEventData",
     "CallEventType",
+    "CallMode",
+    "CallOrigin",
+    "CallStatus",
     "Contact",
     "ContactAccess",
     "ContactAddress",
@@ -474,6 +560,7 @@ __all__ = [
     "CreateIdentityRequest",
     "CreateMailContactRuleRequest",
     "CreateNoteRequest",
+    "CreatePhoneContactRuleRequest",
     "CreateWebhookSubscriptionRequest",
     "CreatedApiKey",
     "Domain",
@@ -505,6 +592,8 @@ __all__ = [
     "GrantIdentityAccessRequest",
     "GrantNoteAccessRequest",
     "HandleUnavailableDetail",
+    "HangupReason",
+    "HostedAgentAuthorityMode",
     "IMessage",
     "IMessageAssignment",
     "IMessageAssignmentStatus",
@@ -569,7 +658,21 @@ __all__ = [
     "Note",
     "NoteAccess",
     "Notice",
+    "OnVoicemail",
+    "PhoneCall",
+    "PhoneCallConnection",
+    "PhoneCallForwarding",
+    "PhoneCallWithRateLimit",
+    "PhoneContactRule",
+    "PhoneNumber",
+    "PhoneRuleAction",
+    "PhoneRuleMatchType",
+    "PhoneTranscript",
+    "PlaceCallRequest",
+    "PostCallActionItem",
     "PrimaryKeyReplaceRequest",
+    "ProvisionPhoneNumberRequest",
+    "RateLimitInfo",
     "RecipientBlockedDetail",
     "RedundantGrantDetail",
     "ReplyAllRecipients",
@@ -577,6 +680,7 @@ __all__ = [
     "SendIMessageReactionRequest",
     "SendIMessageRequest",
     "SendMessageRequest",
+    "SendTextRequest",
     "SendingDomainStatus",
     "SentIMessage",
     "SetDefaultDomainResult",
@@ -590,19 +694,33 @@ __all__ = [
     "SlackEventData",
     "SlackEventType",
     "SlackEventUserProfile",
+    "SmsDeliveryStatus",
+    "SmsOptIn",
+    "SmsOptInSource",
+    "SmsOptInStatus",
     "SmsStatus",
     "StorageLimitDetail",
     "TLSMode",
+    "TextConversationSummary",
+    "TextConversationUpdateResult",
+    "TextDirection",
     "TextEvent",
     "TextEventData",
     "TextEventMedia",
     "TextEventMessage",
     "TextEventRecipient",
     "TextEventType",
+    "TextMediaItem",
+    "TextMessage",
+    "TextMessageOrigin",
+    "TextMessageRecipient",
+    "TextType",
     "Thread",
     "ThreadDetail",
     "ThreadFolder",
     "ThreadPage",
+    "To",
+    "TranscriptParty",
     "Tunnel",
     "TunnelList",
     "TunnelStatus",
@@ -615,6 +733,10 @@ __all__ = [
     "UpdateMailboxRequest",
     "UpdateMessageFlagsRequest",
     "UpdateNoteRequest",
+    "UpdatePhoneContactRuleRequest",
+    "UpdatePhoneNumberRequest",
+    "UpdateTextConversationRequest",
+    "UpdateTextRequest",
     "UpdateThreadRequest",
     "UpdateTunnelRequest",
     "UpdateWebhookSubscriptionRequest",
@@ -632,6 +754,7 @@ __all__ = [
     "VaultSecretUpdateRequest",
     "VaultUnlockResponse",
     "VerifyAgentSignupRequest",
+    "VoicemailDetection",
     "WebhookEvent",
     "WebhookSubscription",
     "WebhookSubscriptionList",
