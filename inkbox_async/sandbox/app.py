@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple
@@ -18,6 +19,7 @@ from anyio.abc import TaskGroup
 from .clock import Clock
 from .courier import Courier
 from .faults import Faults
+from .imessage import delivery as imessage
 from .journal import Entry, Journal
 from .mail import delivery as mail
 from .organizations import Organization, create_organization, new_organization
@@ -289,6 +291,9 @@ class Sandbox:
         services.push_async_callback(smtp.stop)
         self.settings.smtp_host, self.settings.smtp_port = shown_host, smtp.port
         self.spawn(Courier(self.store, self.clock, mail.TOPIC, mail.advance).run)
+        self.spawn(
+            Courier(self.store, self.clock, imessage.TOPIC, partial(imessage.advance, self.settings)).run
+        )
         self.spawn(self.webhooks.run)
 
     async def _open_store(self) -> None:

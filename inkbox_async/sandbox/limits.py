@@ -22,6 +22,9 @@ class Limits:
         unclaimed_mail_sends_per_day: The same for an agent that no human has claimed.
         mailbox_storage_bytes: Size of one mailbox.
         text_sends_per_day: Recipients texted from one phone number in 24 hours.
+        imessage_sends_per_day: iMessages sent by one identity in 24 hours.
+        imessages_before_first_word: iMessages sent to a connected person who has not written yet. Today's
+            servers allow 0.
         calls_per_day: Calls placed by the organization in 24 hours.
         call_minutes_per_day: Minutes of calls placed by the organization in 24 hours.
     """
@@ -32,6 +35,8 @@ class Limits:
     unclaimed_mail_sends_per_day: int | None = 10
     mailbox_storage_bytes: int | None = 2 * GIB
     text_sends_per_day: int | None = 100
+    imessage_sends_per_day: int | None = 100
+    imessages_before_first_word: int | None = None
     calls_per_day: int | None = 100
     call_minutes_per_day: int | None = 100
 

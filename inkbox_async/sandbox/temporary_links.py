@@ -49,16 +49,22 @@ def linked_file(call: Call, area: str) -> str:
     Raises:
         ApiError: 403 for a link that was not made here, or that has expired.
     """
-    file_id, expires = call.path["file_id"], call.path["expires"]
-    is_number = expires.isascii() and expires.isdigit() and len(expires) < 12
-    signature = call.path["signature"].encode()
-    if not is_number or not hmac.compare_digest(
-        _signature(call.tx, area, file_id, int(expires)).encode(), signature
-    ):
-        raise ApiError(403, "This link is not one of the sandbox's.")
-    if call.now >= datetime.fromtimestamp(int(expires), UTC):
-        raise ApiError(403, "This link has expired. Ask for a new one.")
-    return str(file_id)
+    return _checked(
+        call.tx, call.now, area, call.path["file_id"], call.path["expires"], call.path["signature"]
+    )
+
+
+def file_behind(tx: Tx, now: datetime, base_url: str, area: str, url: str) -> str | None:
+    """Id of the file that an address leads to; None for addresses elsewhere.
+
+    Raises:
+        ApiError: 403 for a link into the area that was not made here, or that has expired.
+    """
+    prefix = f"{base_url}/files/{area}/"
+    if not url.startswith(prefix):
+        return None
+    file_id, expires, signature, *_ = [*url.removeprefix(prefix).split("/"), "", "", ""]
+    return _checked(tx, now, area, file_id, expires, signature)
 
 
 def file_answer(content: bytes, content_type: str, filename: str) -> Answer:
@@ -66,6 +72,17 @@ def file_answer(content: bytes, content_type: str, filename: str) -> Answer:
     disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
     headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
     return Answer(content, content_type=content_type, headers=headers)
+
+
+def _checked(tx: Tx, now: datetime, area: str, file_id: str, expires: str, signature: str) -> str:
+    is_number = expires.isascii() and expires.isdigit() and len(expires) < 12
+    if not is_number or not hmac.compare_digest(
+        _signature(tx, area, file_id, int(expires)).encode(), signature.encode()
+    ):
+        raise ApiError(403, "This link is not one of the sandbox's.")
+    if now >= datetime.fromtimestamp(int(expires), UTC):
+        raise ApiError(403, "This link has expired. Ask for a new one.")
+    return file_id
 
 
 def _signature(tx: Tx, area: str, file_id: str, expires: int) -> str:

@@ -13,6 +13,7 @@ from inkbox_async.generated.models.sandbox import (
     SandboxOrganizationSettings,
     WebhookAttempt,
     WorldEmailResult,
+    WorldIMessageResult,
     WorldOutcome,
 )
 
@@ -74,6 +75,48 @@ class World:
                 "headers": headers,
                 "attachments": None if attachments is None else [dict(item) for item in attachments],
                 "in_reply_to": in_reply_to,
+            },
+        )
+        return result
+
+    async def send_imessage(
+        self,
+        *,
+        from_: str,
+        text: str | None = None,
+        to: str | None = None,
+        media_urls: Sequence[str] | None = None,
+        reaction: str | None = None,
+        message_id: UUID | str | None = None,
+    ) -> WorldIMessageResult:
+        """Have a person send an iMessage or a reaction.
+
+        Args:
+            from_: Number of the person, in E.164 form.
+            text: The text. `connect @handle` connects the person with an agent.
+            to: The triage line, or the handle of an agent (`@handle`). Left out, the triage line for
+                `connect`, otherwise the agent that the person is connected with.
+            media_urls: Addresses of files sent along.
+            reaction: A reaction instead of a text: `love`, `like`, `dislike`, `laugh`, `emphasize`,
+                `question`, or any emoji. Needs `message_id`.
+            message_id: Id of the message that the reaction is to.
+
+        Returns:
+            What it has led to: message, reaction, conversation, connection, and what the triage line says.
+
+        Raises:
+            ApiError: 404 for an unknown line or message, 409 when the person is not connected, or with
+                several agents and `to` does not say which; 422 for what cannot be sent.
+        """
+        result: WorldIMessageResult = await self.act(
+            "control.send_imessage",
+            {
+                "from": from_,
+                "text": text,
+                "to": to,
+                "media_urls": None if media_urls is None else list(media_urls),
+                "reaction": reaction,
+                "message_id": None if message_id is None else str(message_id),
             },
         )
         return result

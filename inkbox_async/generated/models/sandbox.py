@@ -64,6 +64,10 @@ class PlanLimits(InkboxModel):
     """Storage of one mailbox in bytes."""
     text_sends_per_day: int | None = None
     """Recipients that one phone number may text in 24 hours."""
+    imessage_sends_per_day: int | None = None
+    """iMessages that one identity may send in 24 hours."""
+    imessages_before_first_word: int | None = None
+    """iMessages that an identity may send to a connected person who has not written yet. Today's servers allow 0."""
     calls_per_day: int | None = None
     """Calls that the organization may place in 24 hours."""
     call_minutes_per_day: int | None = None
@@ -85,6 +89,10 @@ class PlanLimitsUpdate(RequestModel):
     """Storage of one mailbox in bytes."""
     text_sends_per_day: Annotated[int | None, Field(ge=0)] = None
     """Recipients that one phone number may text in 24 hours."""
+    imessage_sends_per_day: Annotated[int | None, Field(ge=0)] = None
+    """iMessages that one identity may send in 24 hours."""
+    imessages_before_first_word: Annotated[int | None, Field(ge=0)] = None
+    """iMessages that an identity may send to a connected person who has not written yet. Today's servers allow 0."""
     calls_per_day: Annotated[int | None, Field(ge=0)] = None
     """Calls that the organization may place in 24 hours."""
     call_minutes_per_day: Annotated[int | None, Field(ge=0)] = None

@@ -1,0 +1,1 @@
+"""iMessage in the sandbox: the triage line, connections, conversations, tapbacks, files and contact rules."""
