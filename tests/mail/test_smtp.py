@@ -42,6 +42,18 @@ async def test_several_recipients_get_one_copy_each(api: Api) -> None:
     assert len(await api.messages(scout)) == len(await api.messages(other)) == 1
 
 
+async def test_many_sessions_at_once_lose_nothing(api: Api) -> None:
+    address = await api.identity("scout")
+    await asyncio.gather(
+        *(by_smtp(api.sandbox, message(address, f"smtp {number}")) for number in range(20)),
+        *(api.send(address, "ann@example.com", subject=f"sent {number}") for number in range(20)),
+    )
+    messages = await api.messages(address)
+    expected = {f"smtp {number}" for number in range(20)} | {f"sent {number}" for number in range(20)}
+    assert {item["subject"] for item in messages} == expected
+    assert len({item["created_at"] for item in messages}) == len(messages) == 40
+
+
 async def test_an_unknown_recipient_is_refused_at_once_and_the_others_are_served(api: Api) -> None:
     address = await api.identity("scout")
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refusal:
