@@ -224,6 +224,7 @@ async def test_head_and_bodiless_answers(edge: RunningEdge) -> None:
         await intake.whole()
         await listener.post(request_id(intake), 304, b"", ("etag", '"v1"'))
         answer = await sending
+        assert await answer.read() == b""
         assert (answer.status, answer.headers["ETag"]) == (304, '"v1"')
         assert "Content-Type" not in answer.headers
 
