@@ -5,10 +5,12 @@ from __future__ import annotations
 from ..generated.identity.identities import IdentitiesHelpers
 from ..generated.identity.imessage import ImessageHelpers as GeneratedIMessageHelpers
 from ..generated.identity.mail import MailHelpers as GeneratedMailHelpers
+from ..generated.identity.phone import PhoneHelpers as GeneratedPhoneHelpers
 from ..vault.identity import IdentityVault
 from .base import IdentityBase
 from .imessage import IMessageHelpers
 from .mail import MailHelpers
+from .phone import PhoneHelpers
 
 __all__ = ["AgentIdentity"]
 
@@ -16,6 +18,8 @@ __all__ = ["AgentIdentity"]
 class AgentIdentity(
     MailHelpers,
     GeneratedMailHelpers,
+    PhoneHelpers,
+    GeneratedPhoneHelpers,
     IMessageHelpers,
     GeneratedIMessageHelpers,
     IdentityVault,

@@ -9,9 +9,17 @@ if TYPE_CHECKING:
     from ..generated.resources.identities import ApiKeysResource, DomainsResource, WhoamiResource
     from ..generated.resources.imessage import IMessageContactRulesResource
     from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
+    from ..generated.resources.phone import (
+        PhoneContactRulesResource,
+        PhoneNumbersResource,
+        SmsOptInsResource,
+        TextsResource,
+        TranscriptsResource,
+    )
     from ..transport import Transport
     from ..tunnels.resource import TunnelsResource
     from ..vault.resource import VaultResource
+    from .calls import CallsResource
     from .contacts import ContactsResource
     from .identities import IdentitiesResource
     from .imessages import IMessagesResource
@@ -89,6 +97,48 @@ class Resources:
         from ..generated.resources.mail import MailContactRulesResource
 
         return MailContactRulesResource(self._transport)
+
+    @cached_property
+    def phone_numbers(self) -> PhoneNumbersResource:
+        """Phone numbers: order, settings, release, and what was said in their calls."""
+        from ..generated.resources.phone import PhoneNumbersResource
+
+        return PhoneNumbersResource(self._transport)
+
+    @cached_property
+    def calls(self) -> CallsResource:
+        """Calls: place, list, hang up, and what was said in them."""
+        from .calls import CallsResource
+
+        return CallsResource(self._transport)
+
+    @cached_property
+    def transcripts(self) -> TranscriptsResource:
+        """What was said in the calls of a phone number; `calls.transcripts` on today's servers."""
+        from ..generated.resources.phone import TranscriptsResource
+
+        return TranscriptsResource(self._transport)
+
+    @cached_property
+    def texts(self) -> TextsResource:
+        """Texts (SMS and MMS): send, list, read, search, and conversations."""
+        from ..generated.resources.phone import TextsResource
+
+        return TextsResource(self._transport)
+
+    @cached_property
+    def sms_opt_ins(self) -> SmsOptInsResource:
+        """Who agreed to get texts, and who declined."""
+        from ..generated.resources.phone import SmsOptInsResource
+
+        return SmsOptInsResource(self._transport)
+
+    @cached_property
+    def phone_contact_rules(self) -> PhoneContactRulesResource:
+        """Who may call and text a phone number."""
+        from ..generated.resources.phone import PhoneContactRulesResource
+
+        return PhoneContactRulesResource(self._transport)
 
     @cached_property
     def contacts(self) -> ContactsResource:

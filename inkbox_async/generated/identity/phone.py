@@ -197,7 +197,7 @@ class PhoneHelpers:
         )
 
     async def get_text_conversation(
-        self, remote_number: str, *, limit: int = 50, offset: int = 0
+        self, remote_number: str | UUID, *, limit: int = 50, offset: int = 0
     ) -> list[TextMessage]:
         """List the texts of one conversation, newest first.
 

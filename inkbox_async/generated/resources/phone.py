@@ -844,7 +844,7 @@ class TextsResource(Resource):
         )
 
     async def get_conversation(
-        self, phone_number_id: UUID | str, remote_number: str, *, limit: int = 50, offset: int = 0
+        self, phone_number_id: UUID | str, remote_number: str | UUID, *, limit: int = 50, offset: int = 0
     ) -> builtins.list[TextMessage]:
         """List the texts of one conversation, newest first.
 
@@ -881,7 +881,7 @@ class TextsResource(Resource):
         )
 
     async def update_conversation(
-        self, phone_number_id: UUID | str, remote_number: str, *, is_read: bool
+        self, phone_number_id: UUID | str, remote_number: str | UUID, *, is_read: bool
     ) -> TextConversationUpdateResult:
         """Mark all texts of a conversation as read or unread.
 
