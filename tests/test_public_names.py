@@ -1,4 +1,4 @@
-"""Every name of the official package's top level can be imported from here, cheaply and by type checkers alike."""
+"""Every name of the official package's top level can be imported from here."""
 
 from __future__ import annotations
 
