@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 @dataclass(slots=True)
@@ -74,6 +79,11 @@ class Faults:
             raise ValueError("delay_seconds is 0 or more")
         if times is not None and times < 1:
             raise ValueError("times is 1 or more, or None for every call")
+        for name, value in (headers or {}).items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"{name!r} cannot be sent as a header")
+            if name.lower() in _FRAMING:
+                raise ValueError(f"{name} follows from the body; leave it out")
         if status is None and not drop and delay_seconds == 0:
             raise ValueError("A fault needs status, drop or delay_seconds: this one would do nothing.")
         fault = Fault(
