@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 
@@ -157,7 +158,11 @@ async def clear_faults(call: ControlCall) -> None:
 @controls("control.list_requests")
 async def list_requests(call: ControlCall) -> list[SandboxRequest]:
     """The journal."""
-    return [SandboxRequest(**asdict(entry)) for entry in call.sandbox.requests()]
+
+    def read() -> list[SandboxRequest]:
+        return [SandboxRequest(**asdict(entry)) for entry in call.sandbox.requests()]
+
+    return await asyncio.to_thread(read)
 
 
 @controls("control.reset")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from pydantic_core import from_json
+
+from .requests import is_json
 
 REDACTED = "[redacted]"
 MAX_ENTRIES = 1000
@@ -148,7 +151,7 @@ def _read(entry: _Raw) -> Entry:
         path=path,
         query=query,
         headers={
-            name.lower(): REDACTED if name.lower() in SECRET_HEADERS else value
+            name.lower(): REDACTED if name.lower() in SECRET_HEADERS else _text(value)
             for name, value in entry.headers
         },
         body=_read_body(entry),
@@ -160,9 +163,14 @@ def _read_body(entry: _Raw) -> Any:  # Any: JSON values of every type
     if not entry.body_size:
         return None
     size = f"[{entry.body_size} bytes of {entry.content_type}]"
-    if not entry.body or "json" not in entry.content_type:
+    if not entry.body or not is_json(entry.content_type):
         return size
     try:
-        return redact(json.loads(entry.body))
-    except (ValueError, RecursionError):
+        return redact(from_json(entry.body, allow_inf_nan=False))
+    except ValueError:
         return size
+
+
+def _text(value: str) -> str:
+    """A header as text that JSON can carry: bytes that are not UTF-8 arrive here as lone surrogates."""
+    return value.encode("utf-8", "replace").decode()

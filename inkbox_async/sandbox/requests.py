@@ -25,6 +25,7 @@ MAX_BODY_BYTES = 36 * 1024 * 1024
 
 _JSON_TYPES = ("application/json", "application/octet-stream", "application/x-www-form-urlencoded")
 # aiohttp reads a missing Content-Type as octet-stream; curl -d says form-urlencoded unless told otherwise.
+_RAW_TYPES = {"control.send_email": "message/rfc822"}  # what these operations take beside JSON, as it is
 _SMALL_BODY = 128 * 1024  # larger ones are parsed off the event loop
 
 
@@ -90,11 +91,13 @@ async def read_body(operation: Operation, request: web.Request) -> Body:
         raise ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.") from None
     if operation.body is None:
         return Body(content)
-    if operation.area == "sandbox" and request.content_type not in _JSON_TYPES:
+    if request.content_type == _RAW_TYPES.get(operation.id):
         return Body(content)
     if not content.strip():
         missing = invalid("Field required", "body", kind="missing") if operation.body_required else None
         return Body(content, error=missing)
+    if not is_json(request.content_type):
+        return Body(content, error=invalid("Send application/json", "body", kind="media_type"))
     model = resolve(operation.body)
     try:
         if len(content) <= _SMALL_BODY:
@@ -102,6 +105,11 @@ async def read_body(operation: Operation, request: web.Request) -> Body:
         return Body(content, await asyncio.to_thread(checked, model, content, "body"))
     except ApiError as error:
         return Body(content, error=error)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether bodies of this media type are read as JSON: also those whose type is a program's default."""
+    return content_type in _JSON_TYPES or content_type.endswith("+json")
 
 
 def checked(model: type[BaseModel], value: bytes | Mapping[str, object], where: str) -> BaseModel:

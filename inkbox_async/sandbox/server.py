@@ -243,10 +243,8 @@ class ApiServer:
             )
             return _finish(handler(call))
 
-        try:
+        with _refusing_what_cannot_be_stored():
             return _response(*await self._sandbox.store.run(serve), operation)
-        except (OverflowError, UnicodeEncodeError) as error:
-            raise ApiError(422, "The request holds a number or a text that cannot be stored.") from error
 
     async def _control(self, operation: Operation, request: web.Request) -> web.Response:
         handler = CONTROLS.get(operation.id)
@@ -266,7 +264,10 @@ class ApiServer:
             content=body.content,
             content_type=request.content_type,
         )
-        return _response(*_finish(await handler(call)), operation)
+        with _refusing_what_cannot_be_stored():
+            result = await handler(call)
+            # The journal and the outbox can be long; the loop serves others while they are written as JSON.
+            return _response(*await asyncio.to_thread(_finish, result), operation)
 
     @staticmethod
     async def _body(operation: Operation, request: web.Request) -> Body:
@@ -290,6 +291,15 @@ def _outside_of_specification(method: str, path: str) -> Operation:
 def _literal_segments_first(operation: Operation) -> list[bool]:
     """`/texts/search` is tried before `/texts/{text_id}`."""
     return [segment.startswith("{") for segment in operation.path.split("/")]
+
+
+@contextmanager
+def _refusing_what_cannot_be_stored() -> Iterator[None]:
+    """SQLite takes no integer above 64 bits and no text that is not Unicode: the sender's fault, not ours."""
+    try:
+        yield
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise ApiError(422, "The request holds a number or a text that cannot be stored.") from error
 
 
 def _finish(result: object) -> tuple[Answer, bytes]:

@@ -72,6 +72,30 @@ async def test_faults_are_ordered_and_forgotten(admin: Api) -> None:
     assert (await admin.call("POST", f"{CONTROL}/faults", {"path": "/api/*"})).problem[0] == ["body"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "clock"),
+        ("POST", "domains"),
+        ("POST", "emails"),
+        ("POST", "faults"),
+        ("POST", "outcomes"),
+        ("PATCH", "organizations/any"),
+    ],
+)
+async def test_a_body_of_another_media_type_is_refused(admin: Api, method: str, path: str) -> None:
+    for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x"):
+        reply = await admin.call(
+            method, f"{CONTROL}/{path}", data=b'{"status": 503}', headers={"Content-Type": kind}
+        )
+        assert reply.problem == (["body"], "media_type"), kind
+
+
+async def test_numbers_too_large_to_store_are_the_senders_fault(admin: Api) -> None:
+    outcome = {"channel": "mail", "to": "ann@example.com", "outcome": "bounced", "times": 10**30}
+    assert (await admin.call("POST", f"{CONTROL}/outcomes", outcome)).status == 422
+
+
 async def test_the_journal_shows_api_calls_only(sandbox: Sandbox, admin: Api) -> None:
     await admin.call("GET", "/api/whoami")
     await admin.call("GET", f"{CONTROL}/health")

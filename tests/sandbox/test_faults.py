@@ -6,9 +6,11 @@ import asyncio
 import json
 import threading
 import time
+from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.faults import Faults
@@ -68,11 +70,15 @@ async def test_a_delay_alone_only_delays(sandbox: Sandbox, admin: Api) -> None:
         {"delay_seconds": -1},
         {"status": 500, "times": 0},
         {"method": "GET"},
+        {"status": 500, "headers": {"X-One": "a\r\nX-Two: b"}},
+        {"status": 500, "headers": {"": "a"}},
+        {"status": 500, "headers": {"X-One": "\ud800"}},
+        {"status": 500, "headers": {"Content-Length": "5"}},
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"status|delay|times|nothing"):
-        Faults().add(**wrong)  # type: ignore[arg-type]
+def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"status|delay|times|nothing|header|body"):
+        Faults().add(**wrong)
 
 
 async def test_a_key_in_use_is_in_progress_until_the_first_call_ends(sandbox: Sandbox, admin: Api) -> None:
@@ -132,6 +138,34 @@ async def test_the_journal_keeps_no_large_or_foreign_bodies(sandbox: Sandbox, ad
     assert large == f"[{len(body)} bytes of application/json]"
     assert broken == "[2 bytes of application/json]"
     assert png == "[2 bytes of image/png]"
+
+
+async def test_the_journal_shows_calls_that_json_cannot_carry(sandbox: Sandbox, admin: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (b'{"agent_handle": "\\ud800"}', b'{"agent_handle": NaN}'):
+        await admin.call("POST", "/api/v1/identities/", data=body, headers=headers)
+    entries = await admin.ok("GET", "/_sandbox/requests")
+    assert [entry["body"] for entry in entries] == [
+        "[21 bytes of application/json]",
+        "[26 bytes of application/json]",
+    ]
+
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nX-Odd: \xff\r\nConnection: close\r\n\r\n")
+    await reader.read()
+    writer.close()
+    entries = await admin.ok("GET", "/_sandbox/requests")
+    assert entries[0]["headers"]["x-odd"] == "?"
+
+
+async def test_the_journal_reads_the_json_of_programs_that_name_no_type(sandbox: Sandbox, admin: Api) -> None:
+    for kind in ("application/x-www-form-urlencoded", "application/octet-stream"):
+        await admin.call(
+            "POST", "/api/v1/identities/", data=b'{"vault_key": "hush"}', headers={"Content-Type": kind}
+        )
+    assert [entry.body for entry in sandbox.requests()] == [{"vault_key": REDACTED}] * 2
 
 
 async def test_a_verifier_of_a_vault_key_in_a_path_is_hidden(sandbox: Sandbox, admin: Api) -> None:
