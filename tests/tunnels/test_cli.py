@@ -20,6 +20,7 @@ from .control import API_KEY
 from .control_server import ControlServer
 from .fake_edge import FakeEdge
 
+ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = """
 async def app(scope, receive, send):
     if scope["type"] != "http":
