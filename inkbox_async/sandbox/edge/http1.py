@@ -48,6 +48,11 @@ class _ChunkedBody:
     def at_end(self) -> bool:
         return self._content.at_eof()
 
+    def take(self) -> bytes:
+        if self._content.exception() is not None:
+            return b""  # `read` tells
+        return self._content.read_nowait(-1)
+
     async def read(self) -> bytes:
         try:
             return await self._content.readany()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -34,7 +35,7 @@ def check_request(headers: list[Header]) -> None:
             pseudo[name] = value
             continue
         fields_begun = True
-        if len(name.translate(None, _NOT_IN_NAMES)) != len(name):
+        if not _is_field_name(name):
             raise MalformedMessage("a field name holds an upper-case or illegal character")
         if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
             raise MalformedMessage("a connection-specific field has no place in HTTP/2")
@@ -45,6 +46,11 @@ def check_request(headers: list[Header]) -> None:
         raise MalformedMessage("a request needs :method, :scheme and :path")
     elif b":protocol" in pseudo and pseudo[b":method"] != b"CONNECT":
         raise MalformedMessage(":protocol belongs to CONNECT")
+
+
+@lru_cache(maxsize=4096)
+def _is_field_name(name: bytes) -> bool:
+    return len(name.translate(None, _NOT_IN_NAMES)) == len(name)
 
 
 def declared_length(headers: list[Header]) -> int | None:

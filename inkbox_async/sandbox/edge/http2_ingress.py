@@ -35,6 +35,9 @@ class _StreamBody:
     def at_end(self) -> bool:
         return self._stream.is_read_out
 
+    def take(self) -> bytes:
+        return self._stream.take()
+
     async def read(self) -> bytes:
         return await self._stream.read()
 

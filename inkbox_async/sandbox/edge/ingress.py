@@ -53,8 +53,16 @@ class RequestBody(Protocol):
         """Everything has arrived and been read."""
         ...
 
+    def take(self) -> bytes:
+        """What has arrived and was not read, without waiting."""
+        ...
+
     async def read(self) -> bytes:
-        """The next bytes, `b""` at the end."""
+        """The next bytes, `b""` at the end.
+
+        Raises:
+            StreamReset: The body will never be whole.
+        """
         ...
 
 
@@ -227,10 +235,10 @@ class Ingress:
 
     async def _gather(self, body: RequestBody) -> tuple[bytes, bool]:
         """The beginning of the body, and whether that is all of it."""
+        first = body.take()
         if body.at_end():
-            return b"", True
-        chunks: list[bytes] = []
-        size = 0
+            return first, True
+        chunks, size = [first], len(first)
         with suppress(TimeoutError):  # a body that comes slowly is passed on as far as it is here
             async with asyncio.timeout(self._limits.gather_seconds):
                 while size < self._limits.gather_bytes and not body.at_end():
