@@ -13,6 +13,10 @@ demo: $(VENV)/.sandbox ## watch agents at work on the embedded sandbox
 	@$(BIN)/python examples/support_agent.py --sandbox
 	@echo "── Vault ─────────────────────────────────────────"
 	@$(BIN)/python examples/vault_login.py
+	@echo "── Webhooks ──────────────────────────────────────"
+	@$(BIN)/python examples/webhook_receiver.py
+	@echo "── Tunnel ────────────────────────────────────────"
+	@$(BIN)/python examples/tunnel_app.py
 
 test: $(VENV)/.dev ## run every test
 	$(BIN)/python -m pytest -q -n auto
