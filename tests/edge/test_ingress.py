@@ -111,6 +111,7 @@ async def test_an_early_refusal_stops_the_upload(edge: RunningEdge) -> None:
         assert (answer.status, await answer.read()) == (413, b"too large")
         await intake.whole()
         assert intake.reset is not None, "the envelope's rest is given up"
+        answer.close()
 
 
 async def test_a_large_body_needs_little_memory_in_either_direction(edge: RunningEdge) -> None:
@@ -207,6 +208,7 @@ async def test_an_answer_that_breaks_off_breaks_off_for_the_third_party(edge: Ru
         await post.cancel()
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.content.read()
+        answer.close()
 
 
 async def test_head_and_bodiless_answers(edge: RunningEdge) -> None:

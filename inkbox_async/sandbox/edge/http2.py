@@ -133,10 +133,18 @@ class Stream(CoreStream):
             self.connection.send_headers(self, headers, end)
 
     def write_now(self, data: bytes, *, end: bool = False) -> bool:
-        """Send `data` whole if one frame has room for all of it, else send nothing and return False."""
-        if self.local_closed or not self.connection.can_send(self, len(data)):
+        """Send `data` whole if the windows have room for all of it, else send nothing and return False."""
+        connection = self.connection
+        if self.local_closed or connection.paused or len(data) > connection.core.room(self):
             return False
-        self.connection.send_data(self, data, end)
+        step = connection.core.peer_max_frame
+        if len(data) > step:
+            view = memoryview(data)
+            while len(view) > step:
+                connection.send_data(self, view[:step], False)
+                view = view[step:]
+            data = bytes(view)
+        connection.send_data(self, data, end)
         return True
 
     async def write(self, data: bytes, *, end: bool = False) -> None:
@@ -267,10 +275,6 @@ class Http2Connection(asyncio.Protocol):
         if self.paused:
             return 0
         return min(self.core.room(stream), self.core.peer_max_frame)
-
-    def can_send(self, stream: Stream, size: int) -> bool:
-        """Whether `size` bytes fit into one frame now."""
-        return size <= self.room(stream)
 
     def send_headers(self, stream: Stream, headers: Sequence[Header], end: bool) -> None:
         self.core.send_headers(stream, headers, end)

@@ -150,26 +150,27 @@ class Ingress:
         exchange: Exchange | None = None
         intake: Stream | None = None
         try:
-            post: Stream | None = None
             try:
-                async with asyncio.timeout(self._limits.response_deadline_seconds):
+                async with asyncio.timeout(self._limits.response_deadline_seconds) as deadline:
                     session, intake = await self._claim(relay)
                     exchange = relay.open_exchange(session)
                     head = self._head(exchange, request, intake, WEBHOOK, ())
                     intake.respond(head, end=complete and not first)
-                    if complete:
-                        if first and not intake.write_now(first, end=True):
-                            await self._send(session, intake, first, request.body)
-                        post = await exchange.reply
-                if post is None:
-                    upload = asyncio.create_task(self._send(session, intake, first, request.body))
-                    post = await self._reply_during(upload, exchange)
+                    if not complete or (first and not intake.write_now(first, end=True)):
+                        deadline.reschedule(None)
+                        upload = self._start_upload(session, intake, first, request.body)
+                        await self._sent_or_answered(upload, exchange)
+                        deadline.reschedule(
+                            asyncio.get_running_loop().time() + self._limits.response_deadline_seconds
+                        )
+                    post = await exchange.reply
             except (TimeoutError, NoListener, ListenerLost) as problem:
                 raise _refusal(problem) from None
             yield Answer(_checked_head(post), post)
         finally:
             if upload is not None:
                 upload.cancel()
+                await asyncio.gather(upload, return_exceptions=True)
             if intake is not None and not intake.is_over:
                 intake.reset(ErrorCode.CANCEL)
             if exchange is not None:
@@ -184,6 +185,7 @@ class Ingress:
         """
         expected = relay.expect_bridge("ws")
         exchange: Exchange | None = None
+        intake: Stream | None = None
         try:
             try:
                 async with asyncio.timeout(self._limits.response_deadline_seconds):
@@ -202,6 +204,8 @@ class Ingress:
             relay.forget_bridge(expected)
             if expected.stream is not None:
                 expected.stream.reset(ErrorCode.CANCEL)
+            if intake is not None and not intake.is_over:
+                intake.reset(ErrorCode.CANCEL)
             if exchange is not None:
                 _give_up(relay, exchange)
 
@@ -276,9 +280,16 @@ class Ingress:
             )
         return head
 
-    async def _send(self, session: Session, intake: Stream, first: bytes, body: RequestBody) -> None:
-        """Send the request's body on as it comes, at the pace of the slower side."""
+    def _start_upload(
+        self, session: Session, intake: Stream, first: bytes, body: RequestBody
+    ) -> asyncio.Task[None]:
         session.begin_transfer()
+        upload = asyncio.create_task(self._upload(intake, first, body))
+        upload.add_done_callback(lambda _: session.end_transfer())
+        return upload
+
+    async def _upload(self, intake: Stream, first: bytes, body: RequestBody) -> None:
+        """Send the request's body on as it comes, at the pace of the slower side."""
         try:
             chunk = first
             while True:
@@ -295,16 +306,12 @@ class Ingress:
             if intake.reset_code is None:
                 raise
             # the listener wants no more of it; its reply is still to come
-        finally:
-            session.end_transfer()
 
-    async def _reply_during(self, upload: asyncio.Task[None], exchange: Exchange) -> Stream:
+    async def _sent_or_answered(self, upload: asyncio.Task[None], exchange: Exchange) -> None:
         either: set[asyncio.Future[None] | asyncio.Future[Stream]] = {upload, exchange.reply}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if upload.done():
             upload.result()
-        async with asyncio.timeout(self._limits.response_deadline_seconds):
-            return await exchange.reply
 
 
 def _give_up(relay: Relay, exchange: Exchange) -> None:
