@@ -27,3 +27,14 @@ def check_number(text: str, *location: str | int) -> str:
     if not is_e164(text):
         raise invalid("Give a phone number in E.164 form, such as +15550100400", *location)
     return text
+
+
+def number_target(_match_type: str, match_target: str) -> str:
+    """The target of a contact rule for phone numbers.
+
+    Raises:
+        ValueError: It is not in E.164 form.
+    """
+    if not is_e164(match_target):
+        raise ValueError("give a phone number in E.164 form, such as +15550100400")
+    return match_target

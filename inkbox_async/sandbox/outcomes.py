@@ -10,6 +10,14 @@ from .store import Tx
 
 EVERYBODY = "*"
 
+KINDS: Mapping[str, frozenset[str]] = {
+    "mail": frozenset({"delivered", "bounced", "failed"}),
+    "text": frozenset({"delivered", "delivery_failed", "delivery_unconfirmed", "sending_failed"}),
+    "imessage": frozenset({"delivered", "downgraded", "declined", "error"}),
+    "call": frozenset({"answered", "busy", "no_answer", "rejected"}),
+}
+"""How messages and calls of each channel can end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -15,6 +15,7 @@ from inkbox_async import (
     RecipientBlockedError,
 )
 from inkbox_async.sandbox import Sandbox
+from inkbox_async.sandbox.handling import ApiError
 
 from .conftest import ANN, BOB, Api, connect, settled, write
 
@@ -97,6 +98,31 @@ async def test_failed_deliveries(
         -events:
     ]
     assert (await settled(agent, await agent.send_imessage(to=ANN, text="Again"))).status == "delivered"
+
+
+async def test_where_imessage_is_not_possible_it_goes_by_sms(
+    inkbox_sandbox: Sandbox, agent: AgentIdentity
+) -> None:
+    await connect(inkbox_sandbox)
+    await inkbox_sandbox.world.set_outcome(channel="imessage", to=ANN, outcome="downgraded")
+    sent = await agent.send_imessage(to=ANN, text="Hi")
+    assert (sent.service, sent.was_downgraded) == ("imessage", False)
+    done = await settled(agent, sent)
+    assert (done.status, done.service, done.was_downgraded, done.error_code) == (
+        "delivered",
+        "sms",
+        True,
+        None,
+    )
+    assert done.recipients is not None
+    assert done.recipients[0].service == "sms"
+
+
+async def test_outcomes_of_other_channels(inkbox_sandbox: Sandbox) -> None:
+    for outcome in ("bounced", "delivery_failed", "busy"):
+        with pytest.raises(ApiError) as refused:
+            await inkbox_sandbox.world.set_outcome(channel="imessage", to=ANN, outcome=outcome)
+        assert refused.value.status == 422
 
 
 async def test_never_connected(agent: AgentIdentity) -> None:

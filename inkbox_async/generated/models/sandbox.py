@@ -262,7 +262,7 @@ class WorldCallResult(InkboxModel):
 
 class WorldOutcomeKind(OpenEnum):
     """
-    How a message or call to the outside ends. Any message: `delivered`. Mail: `bounced`, `failed`. Texts: `delivery_failed`, `delivery_unconfirmed`, `sending_failed`. iMessages: `declined`, `error`. Calls: `answered`, `busy`, `no_answer`, `rejected`.
+    How a message or call to the outside ends. Any message: `delivered`. Mail: `bounced`, `failed`. Texts: `delivery_failed`, `delivery_unconfirmed`, `sending_failed`. iMessages: `declined`, `error`, and `downgraded`, which is delivered as SMS. Calls: `answered`, `busy`, `no_answer`, `rejected`. Another channel's kind is refused.
     """
 
     DELIVERED = "delivered"
@@ -273,6 +273,7 @@ class WorldOutcomeKind(OpenEnum):
     SENDING_FAILED = "sending_failed"
     DECLINED = "declined"
     ERROR = "error"
+    DOWNGRADED = "downgraded"
     ANSWERED = "answered"
     BUSY = "busy"
     NO_ANSWER = "no_answer"

@@ -7,25 +7,18 @@ from sqlite3 import Row
 from inkbox_async.generated.models.imessage import IMessageContactRule
 from inkbox_async.generated.queries.imessage import ImessageContactRulesListAllQuery
 from inkbox_async.sandbox import lifecycle
-from inkbox_async.sandbox.e164 import is_e164
+from inkbox_async.sandbox.e164 import number_target
 from inkbox_async.sandbox.handling import Call, handles
 from inkbox_async.sandbox.rule_book import RuleBook
 from inkbox_async.sandbox.rules import Verdict, number_verdict
 from inkbox_async.sandbox.store import Tx
 from inkbox_async.sandbox.visibility import own_identity
 
-
-def _normalise(_match_type: str, match_target: str) -> str:
-    if not is_e164(match_target):
-        raise ValueError("give a phone number in E.164 form, such as +15550100400")
-    return match_target
-
-
 RULES = RuleBook(
     table="imessage_contact_rules",
     owner="identity_id",
     traffic="iMessages",
-    normalise=_normalise,
+    normalise=number_target,
     source="imessage_contact_rules AS r JOIN identities AS i ON i.id = r.identity_id",
 )
 

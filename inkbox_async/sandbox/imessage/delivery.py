@@ -15,7 +15,7 @@ from inkbox_async.sandbox.store import Tx
 TOPIC = "imessage"
 """What the courier listens to: there may be messages whose status has to move on."""
 
-DELIVERED, DECLINED, ERROR = "delivered", "declined", "error"
+DELIVERED, DOWNGRADED, DECLINED, ERROR = "delivered", "downgraded", "declined", "error"
 _WORDS = {
     DECLINED: "The recipient's service declined the message.",
     ERROR: "The message could not be delivered.",
@@ -25,12 +25,9 @@ _WORDS = {
 def dispatch(tx: Tx, now: datetime, identity: Row, message: Row, media_urls: Sequence[str]) -> None:
     """Send a stored message to its person. Its status moves on after the commit, see `advance`."""
     decided = take_outcome(tx, "imessage", message["remote_number"])
-    outcome = DELIVERED if decided is None else decided.outcome
-    if outcome not in (DELIVERED, DECLINED):
-        outcome = ERROR
-    changes: dict[str, object] = {"outcome": outcome}
-    if decided is not None and outcome != DELIVERED:
-        changes |= {"error_code": decided.error_code or outcome, "error_detail": decided.error_detail}
+    changes: dict[str, object] = {"outcome": DELIVERED if decided is None else decided.outcome}
+    if decided is not None and decided.outcome in _WORDS:
+        changes |= {"error_code": decided.error_code or decided.outcome, "error_detail": decided.error_detail}
     tx.update("imessage_messages", message["id"], **changes)
     outbox.put(
         tx,
@@ -57,9 +54,10 @@ def advance(settings: Settings, tx: Tx, now: datetime) -> bool:
     for row in rows:
         # Whoever declines does so before anything leaves.
         if row["status"] == "queued" and row["outcome"] != DECLINED:
-            changes: dict[str, object] = {"status": "sent", "sent_at": now}
+            service = "sms" if row["outcome"] == DOWNGRADED else "imessage"
+            changes: dict[str, object] = {"status": "sent", "sent_at": now, "service": service}
             event_type = "imessage.sent"
-        elif row["outcome"] == DELIVERED:
+        elif row["outcome"] not in _WORDS:
             changes = {"status": "delivered", "delivered_at": now}
             event_type = "imessage.delivered"
         else:

@@ -23,7 +23,7 @@ from inkbox_async.sandbox.mail.delivery import Delivery, deliver
 from inkbox_async.sandbox.mail.mime import Attachment, parse
 from inkbox_async.sandbox.mail.references import message_ids, new_message_id
 from inkbox_async.sandbox.mail.words import from_base64
-from inkbox_async.sandbox.outcomes import EVERYBODY, Outcome, set_outcome
+from inkbox_async.sandbox.outcomes import EVERYBODY, KINDS, Outcome, set_outcome
 
 if TYPE_CHECKING:
     from inkbox_async.sandbox.app import Sandbox
@@ -112,6 +112,9 @@ async def send_email(call: ControlCall) -> WorldEmailResult:
 async def settle_outcome(call: ControlCall) -> WorldOutcome:
     """Settle what awaits the next messages or calls to somebody."""
     body: SetWorldOutcomeRequest = call.body
+    kinds = KINDS[str(body.channel)]
+    if str(body.outcome) not in kinds:
+        raise invalid(f"On this channel it is one of {', '.join(sorted(kinds))}", "body", "outcome")
     target = comparable(body.to) if body.channel == "mail" and body.to != EVERYBODY else body.to.strip()
     script = [line.to_wire() for line in body.script or ()]
     outcome = Outcome(str(body.outcome), body.error_code, body.error_detail, script)
