@@ -16,7 +16,7 @@ from .conftest import Api
 
 
 async def test_it_serves_while_it_is_entered_and_leaves_nothing_behind() -> None:
-    before = asyncio.all_tasks()
+    before, threads = asyncio.all_tasks(), set(threading.enumerate())
     async with Sandbox() as sandbox:
         port = int(sandbox.base_url.rpartition(":")[2])
         assert sandbox.base_url == f"http://127.0.0.1:{port}"
@@ -29,7 +29,8 @@ async def test_it_serves_while_it_is_entered_and_leaves_nothing_behind() -> None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
     assert asyncio.all_tasks() == before
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sandbox-store")]
+    left = set(threading.enumerate()) - threads
+    assert not [thread for thread in left if thread.name.startswith("sandbox-store")]
     await sandbox.stop()
 
 
