@@ -15,7 +15,7 @@ from inkbox_async.generated.models.notes import (
 )
 from inkbox_async.generated.queries.notes import NotesListQuery
 
-from .handling import ApiError, Call, handles, not_found
+from .handling import ApiError, Call, handles, invalid, not_found
 from .lifecycle import when_identity_is_deleted
 from .store import Tx
 from .visibility import identity_row
@@ -79,9 +79,11 @@ def update(call: Call) -> Note:
     row = _note_of(call)
     body: UpdateNoteRequest = call.body
     given = body.model_fields_set
+    if "body" in given and body.body is None:
+        raise invalid("A note cannot be without a text", "body", "body", kind="string_type")
     if given:
         title = body.title if "title" in given else row["title"]
-        text = body.body if "body" in given and body.body is not None else row["body"]
+        text = row["body"] if body.body is None else body.body
         call.tx.update(
             "notes",
             row["id"],
