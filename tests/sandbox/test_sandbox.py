@@ -122,7 +122,7 @@ async def test_data_in_a_file_outlive_the_sandbox(tmp_path: Path) -> None:
 
 
 async def test_a_sandbox_that_cannot_start_says_why_and_closes_everything(tmp_path: Path) -> None:
-    before = asyncio.all_tasks()
+    before, threads = asyncio.all_tasks(), set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         async with Sandbox(port=taken.getsockname()[1]):
             pass
@@ -131,7 +131,8 @@ async def test_a_sandbox_that_cannot_start_says_why_and_closes_everything(tmp_pa
         async with Sandbox(data=tmp_path / "notes"):
             pass
     assert asyncio.all_tasks() == before
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sandbox-store")]
+    left = set(threading.enumerate()) - threads
+    assert not [thread for thread in left if thread.name.startswith("sandbox-store")]
 
 
 async def test_before_it_runs_it_says_how_to_run_it() -> None:
