@@ -66,7 +66,8 @@ class ListenerOptions:
             raise ValueError(f"pool_size must be a number from {POOL_SIZE_MIN} to {POOL_SIZE_MAX}")
         if isinstance(self.forward_to, str):
             check_forward_url(self.forward_to, allow_remote=self.allow_remote_forwarding)
-            self._upstream_context()
+            if self.forward_to_ca_bundle is not None:
+                self._upstream_context()
         elif not callable(self.forward_to):
             raise TypeError("forward_to must be a URL or an ASGI application")
         if self.on_status is not None and not callable(self.on_status):

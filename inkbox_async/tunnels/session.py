@@ -288,6 +288,8 @@ class Session:
 
     def intake_failed(self, slot: int) -> None:
         """Park a slot again whose intake brought nothing; when that goes on, not in a tight loop."""
+        if self.draining or self.connection.closed:
+            return
         self._failures += 1
         if self._failures <= 2 * (self.hello.pool_size if self.hello else 1):
             self._park(slot)

@@ -125,11 +125,9 @@ class TcpBridge:
 
     async def write(self, data: bytes) -> None:
         """Send bytes; see `ByteStream`."""
-        if len(data) <= PIECE:
-            await self._write(encode_frame(Opcode.BINARY, data))
-            return
-        for start in range(0, len(data), PIECE):
-            await self._write(encode_frame(Opcode.BINARY, data[start : start + PIECE]))
+        async with self._writing:
+            for start in range(0, len(data), PIECE):
+                await self._stream.write(encode_frame(Opcode.BINARY, data[start : start + PIECE]))
 
     async def _write(self, frame: bytes) -> None:
         async with self._writing:

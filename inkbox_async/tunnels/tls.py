@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from pathlib import Path
@@ -38,6 +39,7 @@ class TlsServerStream:
         self._raw = raw
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._writing = asyncio.Lock()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     @property
@@ -89,12 +91,13 @@ class TlsServerStream:
     async def write(self, data: bytes) -> None:
         """Encrypt and send; see `ByteStream`."""
         view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
-            try:
-                self._tls.write(view[start : start + _PIECE])
-            except ssl.SSLError as error:
-                raise ConnectionResetError(f"the TLS connection broke: {error.reason}") from error
-            await self._flush()
+        async with self._writing:
+            for start in range(0, len(view), _PIECE):
+                try:
+                    self._tls.write(view[start : start + _PIECE])
+                except ssl.SSLError as error:
+                    raise ConnectionResetError(f"the TLS connection broke: {error.reason}") from error
+                await self._flush()
 
     async def close_notify(self) -> None:
         """Tell the third party that nothing more will come."""

@@ -376,6 +376,19 @@ class TestDeadlines:
         await edge.request("GET", "/%00")
         assert edge.unknown_replies == []
 
+    async def test_a_response_that_has_begun_may_take_its_time(self, serve: Serve, edge: FakeEdge) -> None:
+        edge.hello_fields["response_deadline_seconds"] = 0.1
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+            await send({"type": "http.response.body", "body": b"be", "more_body": True})
+            await asyncio.sleep(0.3)
+            await send({"type": "http.response.body", "body": b"gun"[:2]})
+
+        await serve(app)
+        assert (await edge.request()).body == b"begu"
+
     async def test_a_third_party_that_leaves_ends_a_streamed_response(
         self, serve: Serve, edge: FakeEdge
     ) -> None:

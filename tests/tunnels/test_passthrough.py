@@ -418,3 +418,21 @@ class TestForwarding:
         await serve("http://127.0.0.1:9")
         async with third_party.get(ingress.url) as response:
             assert (response.status, await response.read()) == (502, b"upstream error")
+
+
+class TestManyAtOnce:
+    async def test_large_responses_of_one_connection_do_not_mix(
+        self, serve: Serve, http2: Http2Client
+    ) -> None:
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            letter = scope["path"][-1:].encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(20):
+                await send({"type": "http.response.body", "body": letter * 50_000, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        await serve(app)
+        responses = await asyncio.gather(*(http2.get(f"/{letter}") for letter in "abcdefgh"))
+        for letter, response in zip("abcdefgh", responses, strict=True):
+            assert response.content == letter.encode() * 1_000_000
