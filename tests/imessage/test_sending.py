@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,3 +287,22 @@ async def test_unknown_conversations_and_identities(
         with pytest.raises(InkboxAPIError) as refused:
             await inkbox.imessages.send(text="Hi", **message)
         assert refused.value.status_code == 404
+
+
+async def test_what_is_on_its_way_arrives_after_a_restart(tmp_path: Path) -> None:
+    async with Sandbox(data=tmp_path / "data") as sandbox, sandbox.client() as inkbox:
+        agent = await inkbox.create_identity("sales-agent", imessage_enabled=True)
+        await connect(sandbox)
+        upload = await agent.upload_imessage_media(content=b"photo", filename="photo.jpg")
+        sent = await agent.send_imessage(to=ANN, text="Hi", media_urls=[upload.media_url])
+        key = sandbox.api_key
+    async with Sandbox(data=tmp_path / "data") as sandbox, sandbox.client(key) as inkbox:
+        agent = await inkbox.get_identity("sales-agent")
+        done = await settled(agent, sent)
+        assert (done.status, done.content) == ("delivered", "Hi")
+        assert done.media is not None
+        async with sandbox.session() as session, session.get(done.media[0].url) as response:
+            assert await response.read() == b"photo", "links lead to the sandbox as it is reached now"
+        kinds = await sandbox.store.run(lambda tx: tx.all("SELECT event_type FROM events ORDER BY seq"))
+        assert [row["event_type"] for row in kinds] == ["imessage.sent", "imessage.delivered"]
+        assert [a.remote_number for a in await agent.list_imessage_assignments()] == [ANN]
