@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import requests, vault
+from . import requests, tunnels, vault
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     arguments = parser.parse_args()
     requests.run(arguments.seconds)
     vault.run(arguments.seconds)
+    tunnels.run(arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Event: TypeAlias = MutableMapping[str, Any]  # Any: the ASGI specification's own
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]  # Any: frameworks type these differently
 
 SHUTDOWN_TIMEOUT: Final = 5.0
 _VERSION: Final = {"version": "3.0", "spec_version": "2.3"}
