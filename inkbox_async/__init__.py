@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from .paging import AsyncPages as AsyncPages
     from .paging import Page as Page
     from .resources.webhook_subscriptions import WebhookSubscriptionsResource as WebhookSubscriptionsResource
+    from .tunnels import ForwardTargetRefused as ForwardTargetRefused
+    from .tunnels import TunnelAppError as TunnelAppError
+    from .tunnels import TunnelAuthenticationError as TunnelAuthenticationError
+    from .tunnels import TunnelListener as TunnelListener
+    from .tunnels import TunnelRuntimeStatus as TunnelRuntimeStatus
+    from .tunnels import TunnelStateError as TunnelStateError
     from .vault import APIKeyPayload as APIKeyPayload
     from .vault import Credentials as Credentials
     from .vault import DecryptedVaultSecret as DecryptedVaultSecret
@@ -102,6 +108,14 @@ _HOMES = {
     ),
     "paging": ("AsyncPages", "Page"),
     "resources.webhook_subscriptions": ("WebhookSubscriptionsResource",),
+    "tunnels": (
+        "ForwardTargetRefused",
+        "TunnelAppError",
+        "TunnelAuthenticationError",
+        "TunnelListener",
+        "TunnelRuntimeStatus",
+        "TunnelStateError",
+    ),
     "vault": (
         "APIKeyPayload",
         "Credentials",
