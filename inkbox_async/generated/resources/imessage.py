@@ -491,8 +491,9 @@ class IMessageContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -572,8 +573,9 @@ class IMessageContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.

@@ -110,8 +110,9 @@ class NotesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -172,8 +173,9 @@ class NotesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -203,8 +205,9 @@ class NoteAccessResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -260,8 +263,9 @@ class NoteAccessResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
