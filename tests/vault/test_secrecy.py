@@ -66,7 +66,7 @@ async def work(inkbox: AsyncInkbox) -> tuple[list[str], list[str]]:
 
 
 def everything_under(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.iterdir())
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def auth_hash(text: str, organization_id: str) -> str:

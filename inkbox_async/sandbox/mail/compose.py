@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -50,7 +51,9 @@ def render(message: Outgoing) -> bytes:
     addresses = [message.from_address, *message.to, *message.cc, message.reply_to or ""]
     policy = SMTP if all(address.isascii() for address in addresses) else SMTPUTF8
     head = EmailMessage(policy)
-    head["From"] = _named(message.from_address, message.from_display_name)
+    sender = _encoded_sender(message) if policy is SMTP else b""
+    if not sender:
+        head["From"] = _named(message.from_address, message.from_display_name)
     if message.to:
         head["To"] = ", ".join(message.to)
     if message.cc:
@@ -67,16 +70,30 @@ def render(message: Outgoing) -> bytes:
     for name, value in message.headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _COMPOSED:
             raise ValueError(f"the header {name!r} cannot be given")
+        if name.lower() == "from":
+            sender = b""
         del head[name]
         head[name] = value
     head["MIME-Version"] = "1.0"
     header_block = head.as_bytes().removesuffix(b"\r\n")
-    return header_block + _body(message)
+    return sender + header_block + _body(message)
 
 
 _COMPOSED = frozenset({"content-type", "content-transfer-encoding", "content-disposition", "mime-version"})
 _PIECE = 57 * 1024  # whole lines of base64
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+
+
+def _encoded_sender(message: Outgoing) -> bytes:
+    """The From line of a sender whose name is not ASCII; empty for other names.
+
+    Folded by `Header`: the folding of `EmailMessage` loses spaces of long names, in the phrase of an address.
+    """
+    name = message.from_display_name
+    if not name or name.isascii():
+        return b""
+    words = Header(name, "utf-8", header_name="From").encode(linesep="\r\n")
+    return f"From: {words} <{message.from_address}>\r\n".encode("ascii")
 
 
 def _named(address: str, display_name: str | None) -> str:
