@@ -2257,6 +2257,18 @@ OPERATIONS: tuple[Operation, ...] = (
         response="inkbox_async.generated.models.sandbox:WorldCallResult",
     ),
     Operation(
+        id="control.list_call_frames",
+        method="GET",
+        path="/_sandbox/calls/{call_id}/frames",
+        status=200,
+        area="sandbox",
+        tier="S",
+        callers=frozenset(("anyone",)),
+        path_types={"call_id": "uuid"},
+        response_is_list=True,
+        response="inkbox_async.generated.models.sandbox:SandboxCallFrame",
+    ),
+    Operation(
         id="control.set_outcome",
         method="POST",
         path="/_sandbox/outcomes",

@@ -23,6 +23,7 @@ from .imessage import delivery as imessage
 from .journal import Entry, Journal
 from .mail import delivery as mail
 from .organizations import Organization, create_organization, new_organization
+from .phone.service import Phone
 from .server import ApiServer
 from .session import local_session
 from .settings import Settings
@@ -61,6 +62,7 @@ class Sandbox:
         store: Its data.
         edge: Its tunnel edge; None until it runs.
         webhooks: What it sends to receivers.
+        phone: What carries its calls and texts.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Sandbox:
         self.store = Store(None if data is None else Path(data), on_commit=self._commit_callbacks)
         self.world = World(self)
         self.webhooks = Webhooks(self.settings, self.store, self.clock)
+        self.phone = Phone(self.settings, self.store, self.clock, self.webhooks)
         self.edge: TunnelEdge | None = None
         self._host, self._port, self._smtp_port, self._edge_port = host, port, smtp_port, edge_port
         self._data = None if data is None else Path(data)
@@ -295,6 +298,7 @@ class Sandbox:
             Courier(self.store, self.clock, imessage.TOPIC, partial(imessage.advance, self.settings)).run
         )
         self.spawn(self.webhooks.run)
+        self.spawn(self.phone.run)
 
     async def _open_store(self) -> None:
         if await self.store.open():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from sqlite3 import Row
 from typing import Any
@@ -98,7 +99,7 @@ def create_phone_number(
     organization_id: str,
     identity_id: str,
     options: IdentityPhoneNumberCreateOptions,
-    field: str = "phone_number",
+    location: Sequence[str] = ("body", "phone_number"),
 ) -> str:
     """Give an identity a phone number, and return the number's id. Texts can be sent after `SMS_PROPAGATION`.
 
@@ -106,7 +107,7 @@ def create_phone_number(
         ApiError: 402 over the plan's limit, 409 when the identity has a number, 422 for options that do
             not fit.
     """
-    check_call_addresses(options, field)
+    check_call_addresses(options, location)
     limit = Limits.of(tx, organization_id).phone_numbers
     count = tx.value(
         "SELECT count(*) FROM phone_numbers WHERE organization_id = ? AND status <> 'released'",
@@ -116,7 +117,7 @@ def create_phone_number(
         raise ApiError(402, f"Plan limit of {limit} phone numbers reached.")
     if live_number(tx, identity_id) is not None:
         raise ApiError(409, "This identity has a phone number already. Release it first.")
-    number, state = free_number(tx, options.type or "local", options.state, field=field)
+    number, state = free_number(tx, options.type or "local", options.state, location=location)
     number_id = str(uuid4())
     tx.insert(
         "phone_numbers",
@@ -240,7 +241,7 @@ def tunnel_fields(row: Row, settings: Settings) -> dict[str, Any]:  # Any: value
     }
 
 
-def check_call_addresses(options: IdentityPhoneNumberCreateOptions, field: str) -> None:
+def check_call_addresses(options: IdentityPhoneNumberCreateOptions, location: Sequence[str]) -> None:
     """Make sure that a known thing happens to calls, at addresses of the right kind.
 
     Raises:
@@ -248,14 +249,14 @@ def check_call_addresses(options: IdentityPhoneNumberCreateOptions, field: str) 
     """
     if options.incoming_call_action not in _CALL_ACTIONS:
         known = ", ".join(repr(action) for action in _CALL_ACTIONS)
-        raise invalid(f"Input should be one of {known}", "body", field, "incoming_call_action", kind="enum")
+        raise invalid(f"Input should be one of {known}", *location, "incoming_call_action", kind="enum")
     if options.client_websocket_url is not None and not options.client_websocket_url.startswith(
         ("wss://", "ws://")
     ):
-        raise invalid("Give a wss:// address", "body", field, "client_websocket_url")
+        raise invalid("Give a wss:// address", *location, "client_websocket_url")
     webhook = options.incoming_call_webhook_url
     if webhook is not None and not webhook.startswith(("https://", "http://")):
-        raise invalid("Give an https:// address", "body", field, "incoming_call_webhook_url")
+        raise invalid("Give an https:// address", *location, "incoming_call_webhook_url")
 
 
 def _sending_domain(tx: Tx, organization_id: str, options: IdentityMailboxCreateOptions) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from .clock import Clock
@@ -14,7 +14,12 @@ class Courier:
     """Moves one channel's messages on whenever some were sent; first those an earlier run left behind."""
 
     def __init__(
-        self, store: Store, clock: Clock, topic: str, advance: Callable[[Tx, datetime], bool]
+        self,
+        store: Store,
+        clock: Clock,
+        topic: str,
+        advance: Callable[[Tx, datetime], bool],
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare it; `run` works.
 
@@ -23,11 +28,13 @@ class Courier:
             clock: Its clock.
             topic: What transactions notify that leave something to move on.
             advance: Moves everything one step on, and tells whether anything moved.
+            prepare: What has to be awaited before something may move.
         """
         self._store = store
         self._clock = clock
         self._topic = topic
         self._advance = advance
+        self._prepare = prepare
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -41,6 +48,9 @@ class Courier:
         self._store.listen(self._topic, wake)
         while True:
             woken.clear()
-            while await self._store.run(lambda tx: self._advance(tx, self._clock.now())):
-                pass
+            is_moving = True
+            while is_moving:
+                if self._prepare is not None:
+                    await self._prepare()
+                is_moving = await self._store.run(lambda tx: self._advance(tx, self._clock.now()))
             await woken.wait()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from .store import Tx
 
 TOPIC = "webhooks"
@@ -86,3 +88,22 @@ def emit(tx: Tx, event: Event) -> str:
 def wire_time(moment: datetime) -> str:
     """A time as payloads spell it: UTC with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(model: BaseModel) -> dict[str, Any]:  # Any: JSON values of every type
+    """A model as JSON values, times as payloads spell them."""
+    return {name: _value(value) for name, value in model}
+
+
+def _value(value: object) -> Any:  # Any: JSON values of every type
+    match value:
+        case datetime():
+            return wire_time(value)
+        case BaseModel():
+            return plain(value)
+        case list():
+            return [_value(item) for item in value]
+        case None | bool() | int():
+            return value
+        case _:
+            return str(value)

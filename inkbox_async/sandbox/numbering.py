@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from .handling import ApiError, invalid
 from .store import Tx
@@ -20,27 +21,27 @@ DEFAULT_STATE = "CA"
 TOLL_FREE_CODE = "888"
 
 
-def free_number(tx: Tx, kind: str, state: str | None, *, field: str) -> tuple[str, str | None]:
+def free_number(tx: Tx, kind: str, state: str | None, *, location: Sequence[str]) -> tuple[str, str | None]:
     """A number nobody has, in E.164, and its state: in the 555 exchange, which is kept for fiction.
 
     Args:
         tx: The transaction.
         kind: `local` or `toll_free`.
         state: Two letters; None takes one for a local number.
-        field: Name of the request's field for error messages.
+        location: Where kind and state stand in the request, for error messages.
 
     Raises:
         ApiError: 422 for another kind or an unknown state.
     """
     if kind == "toll_free":
         if state is not None:
-            raise invalid("A toll-free number belongs to no state", "body", field, "state")
+            raise invalid("A toll-free number belongs to no state", *location, "state")
         return _free_in(tx, TOLL_FREE_CODE), None
     if kind != "local":
-        raise invalid("Input should be 'local' or 'toll_free'", "body", field, "type")
+        raise invalid("Input should be 'local' or 'toll_free'", *location, "type")
     state = DEFAULT_STATE if state is None else state.upper()
     if state not in AREA_CODES:
-        raise invalid(f"{state!r} is not a US state", "body", field, "state")
+        raise invalid(f"{state!r} is not a US state", *location, "state")
     return _free_in(tx, AREA_CODES[state]), state
 
 

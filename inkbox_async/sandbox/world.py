@@ -9,12 +9,15 @@ from uuid import UUID
 from inkbox_async.generated.models.identities import Domain
 from inkbox_async.generated.models.sandbox import (
     OutboxItem,
+    SandboxCallFrame,
     SandboxOrganization,
     SandboxOrganizationSettings,
     WebhookAttempt,
+    WorldCallResult,
     WorldEmailResult,
     WorldIMessageResult,
     WorldOutcome,
+    WorldTextResult,
 )
 
 from .handling import CONTROLS, ApiError, ControlCall
@@ -78,6 +81,80 @@ class World:
             },
         )
         return result
+
+    async def send_text(
+        self,
+        *,
+        from_: str,
+        to: str | Sequence[str],
+        text: str | None = None,
+        media_urls: Sequence[str] | None = None,
+    ) -> WorldTextResult:
+        """Have a phone send an SMS or MMS. `START` and `STOP` change the sender's consent.
+
+        Args:
+            from_: Number of the phone, in E.164 form.
+            to: The agent's number; for a group MMS, the numbers of everybody it is sent to.
+            text: The text.
+            media_urls: Addresses of the pictures of an MMS: on this machine, or `data:` addresses. Of others
+                a stand-in is kept.
+
+        Returns:
+            Where it arrived: the agent's number, the text and its conversation.
+        """
+        result: WorldTextResult = await self.act(
+            "control.send_text",
+            {
+                "from": from_,
+                "to": to if isinstance(to, str) else list(to),
+                "text": text,
+                "media_urls": None if media_urls is None else list(media_urls),
+            },
+        )
+        return result
+
+    async def place_call(
+        self,
+        *,
+        from_: str,
+        to: str,
+        audio_url: str | None = None,
+        script: Sequence[Mapping[str, str]] | None = None,
+        hangup_after: float | None = None,
+    ) -> WorldCallResult:
+        """Have a phone call an agent. The call goes over the agent's WebSocket, in the background.
+
+        Args:
+            from_: Number of the caller, in E.164 form.
+            to: The agent's number.
+            audio_url: What the caller sounds like: a WAV file of 16-bit mono samples at 8 kHz, on this
+                machine or as a `data:` address.
+            script: What is said: mappings with `party` and `text`. At a line of the `local` party, the caller
+                waits for the agent to say something.
+            hangup_after: Seconds after which the caller hangs up, by the sandbox's clock. Left out, when
+                everything is said and answered.
+
+        Returns:
+            The call's id.
+        """
+        result: WorldCallResult = await self.act(
+            "control.place_call",
+            {
+                "from": from_,
+                "to": to,
+                "audio_url": audio_url,
+                "script": None if script is None else [dict(line) for line in script],
+                "hangup_after": hangup_after,
+            },
+        )
+        return result
+
+    async def call_frames(self, call_id: UUID | str) -> list[SandboxCallFrame]:
+        """What the agent has sent over the WebSocket of a call, oldest first; complete once it has ended."""
+        frames: list[SandboxCallFrame] = await self.act(
+            "control.list_call_frames", path={"call_id": str(call_id)}
+        )
+        return frames
 
     async def send_imessage(
         self,

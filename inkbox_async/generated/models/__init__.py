@@ -224,7 +224,6 @@ if TYPE_CHECKING:
     from .phone import TextMessageOrigin as TextMessageOrigin
     from .phone import TextMessageRecipient as TextMessageRecipient
     from .phone import TextType as TextType
-    from .phone import To as To
     from .phone import TranscriptParty as TranscriptParty
     from .phone import UpdatePhoneContactRuleRequest as UpdatePhoneContactRuleRequest
     from .phone import UpdatePhoneNumberRequest as UpdatePhoneNumberRequest
@@ -467,7 +466,6 @@ AREAS = {
     "ThreadDetail": "mail",
     "ThreadFolder": "mail",
     "ThreadPage": "mail",
-    "To": "phone",
     "TranscriptParty": "phone",
     "Tunnel": "tunnels",
     "TunnelList": "tunnels",
@@ -719,7 +717,6 @@ __all__ = [
     "ThreadDetail",
     "ThreadFolder",
     "ThreadPage",
-    "To",
     "TranscriptParty",
     "Tunnel",
     "TunnelList",

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
 from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 from inkbox_async.normalise import ItemAccess, TextDefaults
@@ -474,15 +474,10 @@ class TextMessage(TextDefaults):
     _null_defaults = null_defaults("origin", "is_blocked")
 
 
-class To(RootModel[list[str]]):
-    root: Annotated[list[str], Field(max_length=8, min_length=1)]
-    """Number of the recipient in E.164 form, or a list of 1 to 8; two and more get a group MMS. Not together with `conversation_id`."""
-
-
 class SendTextRequest(RequestModel):
     """A text to send. Either `to` or `conversation_id` says to whom, at least one of `text` and `media_urls` what."""
 
-    to: str | To | None = None
+    to: str | list[str] | None = None
     """Number of the recipient in E.164 form, or a list of 1 to 8; two and more get a group MMS. Not together with `conversation_id`."""
     conversation_id: UUID | None = None
     """The conversation to write into. Not together with `to`."""

@@ -260,6 +260,15 @@ class WorldCallResult(InkboxModel):
     """Id of the call."""
 
 
+class SandboxCallFrame(InkboxModel):
+    """A frame that an agent has sent over the WebSocket of a call."""
+
+    frame: dict[str, Any]
+    """The frame as it was sent."""
+    created_at: datetime
+    """When it was stored, by the sandbox's clock."""
+
+
 class WorldOutcomeKind(OpenEnum):
     """
     How a message or call to the outside ends. Any message: `delivered`. Mail: `bounced`, `failed`. Texts: `delivery_failed`, `delivery_unconfirmed`, `sending_failed`. iMessages: `declined`, `error`, and `downgraded`, which is delivered as SMS. Calls: `answered`, `busy`, `no_answer`, `rejected`. Another channel's kind is refused.

@@ -6,8 +6,6 @@ from datetime import datetime
 from sqlite3 import Row
 from typing import Any
 
-from pydantic import BaseModel
-
 from inkbox_async.sandbox import events
 from inkbox_async.sandbox.imessage.rows import message_row, show_message, show_reaction
 from inkbox_async.sandbox.settings import Settings
@@ -18,7 +16,7 @@ from inkbox_async.sandbox.webhooks.matching import match_party
 def announce_message(tx: Tx, now: datetime, settings: Settings, message_id: object, event_type: str) -> None:
     """Record an event about a message."""
     row = message_row(tx, message_id)
-    message = _plain(show_message(tx, now, settings, row))
+    message = events.plain(show_message(tx, now, settings, row))
     del message["is_blocked"]
     _announce(tx, now, row, event_type, message=message)
 
@@ -26,7 +24,7 @@ def announce_message(tx: Tx, now: datetime, settings: Settings, message_id: obje
 def announce_reaction(tx: Tx, now: datetime, reaction: Row, message: Row) -> None:
     """Record that a person has put a tapback on a message."""
     event_type = "imessage.reaction_received"
-    _announce(tx, now, message, event_type, reaction=_plain(show_reaction(reaction, message)))
+    _announce(tx, now, message, event_type, reaction=events.plain(show_reaction(reaction, message)))
 
 
 def _announce(
@@ -60,22 +58,3 @@ def _announce(
             agent_identity_id=identity["id"],
         ),
     )
-
-
-def _plain(model: BaseModel) -> dict[str, Any]:  # Any: JSON values
-    """A model as JSON values, times as payloads spell them."""
-    return {name: _value(value) for name, value in model}
-
-
-def _value(value: object) -> Any:  # Any: JSON values
-    match value:
-        case datetime():
-            return events.wire_time(value)
-        case BaseModel():
-            return _plain(value)
-        case list():
-            return [_value(item) for item in value]
-        case None | bool() | int():
-            return value
-        case _:
-            return str(value)
