@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import shlex
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (OSError, StoreError) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            hint = "Give --port, --smtp-port or --edge-port another number; 0 takes a free port."
+            print(hint, file=sys.stderr)
         return 1
     return 0
 
@@ -65,10 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not a port")
-    return port
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
+    return int(text)
 
 
 async def _serve(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from inkbox_async.operation import Operation
 
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
     from .app import Sandbox
 
 logger = logging.getLogger("inkbox_async.sandbox")
+
+
+def _without_what_was_sent(record: logging.LogRecord) -> bool:
+    """One line for bytes that are not HTTP: aiohttp's own text and traceback quote them, keys included."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = f"Refused a request that is not HTTP ({type(error).__name__})", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+http_logger = logging.getLogger("inkbox_async.sandbox.http")
+http_logger.addFilter(_without_what_was_sent)
 
 _HttpHandler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -86,6 +101,7 @@ class ApiServer:
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
+            logger=http_logger,
             auto_decompress=False,  # bodies pass through tunnels as they are
             handle_signals=False,
             shutdown_timeout=1.0,

@@ -124,6 +124,9 @@ def test_what_it_cannot_do_it_says_in_a_sentence(tmp_path: Path) -> None:
     strange.write_text("this is no database")
     assert "not a sandbox's data file" in refused("--data", str(strange))
     assert "directory" in refused("--data", str(tmp_path / "missing" / "x.db"))
-    assert "not a port" in refused("--port", "70000")
+    for wrong in ("70000", "http", "-1"):
+        assert "not a port" in refused(f"--port={wrong}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "in use" in refused("--port", str(taken.getsockname()[1]))
+        said = refused("--port", str(taken.getsockname()[1]))
+        assert "in use" in said
+        assert "0 takes a free port" in said

@@ -203,6 +203,22 @@ async def test_a_bug_in_a_handler_is_500_as_json_and_its_traceback_is_only_logge
     assert reply.headers["X-Request-ID"] in caplog.text
 
 
+async def test_bytes_that_are_not_http_are_one_line_in_the_log_without_what_they_held(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nX-API-Key: s3cret\x00\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"400"
+    await reader.read()
+    writer.close()
+    (record,) = [record for record in caplog.records if record.name.startswith("inkbox_async.sandbox")]
+    assert record.exc_info is None
+    assert "not HTTP" in record.getMessage()
+    assert "s3cret" not in caplog.text
+
+
 async def test_a_refusal_rolls_back_and_carries_its_headers(sandbox: Sandbox, fake: FakeOperations) -> None:
     def refuse(call: Call) -> None:
         call.tx.insert("meta", name="left over", value="x")
