@@ -70,11 +70,13 @@ def invalid(message: str, *location: str | int, kind: str = "value_error") -> Ap
     return ApiError(422, [{"loc": list(location), "msg": message, "type": kind}])
 
 
-def too_many(message: Detail, retry_after_seconds: int, limit: int | None = None) -> ApiError:
+def too_many(
+    message: Detail, retry_after_seconds: int, limit: int | None = None, remaining: int = 0
+) -> ApiError:
     """429 with `Retry-After` and, where there is a number, `X-RateLimit-*` headers."""
     headers = {"Retry-After": str(max(1, retry_after_seconds))}
     if limit is not None:
-        headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": "0"}
+        headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(max(0, remaining))}
         headers["X-RateLimit-Reset"] = headers["Retry-After"]
     return ApiError(429, message, headers)
 

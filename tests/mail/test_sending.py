@@ -216,11 +216,14 @@ async def test_the_daily_limit_moves_with_the_clock(api: Api) -> None:
     await api.sandbox.world.update_organization(limits={"mail_sends_per_day": 3})
     await api.send(address, "a@example.com", "b@example.com")
     api.sandbox.clock.advance(3600)
+    two = {"recipients": {"to": ["c@example.com", "d@example.com"]}, "subject": "One too many"}
+    reply = await api.call("POST", f"/mail/mailboxes/{address}/messages", two)
+    assert (reply.status, reply.headers["X-RateLimit-Remaining"]) == (429, "1")
     sent = await api.send(address, "c@example.com")
     await api.ok("DELETE", f"/mail/mailboxes/{address}/messages/{sent['id']}")
     body = {"recipients": {"to": ["d@example.com"]}, "subject": "One too many"}
     reply = await api.call("POST", f"/mail/mailboxes/{address}/messages", body)
-    assert reply.status == 429
+    assert (reply.status, reply.headers["X-RateLimit-Remaining"]) == (429, "0")
     wait = int(reply.headers["Retry-After"])
     assert 22.9 * 3600 < wait <= 23 * 3600
     assert len(await api.messages(address)) == 1

@@ -167,7 +167,8 @@ def _count_send(call: Call, mailbox: Row, recipients: int, *, is_unclaimed: bool
             mailbox["id"],
             timestamp(call.now - SEND_WINDOW),
         )
-        excess = sum(row["recipients"] for row in sends) + recipients - limit
+        remaining = limit - sum(row["recipients"] for row in sends)
+        excess = recipients - remaining
         if excess > 0:
             free_at = call.now + SEND_WINDOW
             for row in sends:
@@ -182,7 +183,7 @@ def _count_send(call: Call, mailbox: Row, recipients: int, *, is_unclaimed: bool
                 "limit": limit,
                 "retry_after_seconds": seconds,
             }
-            raise too_many(detail, seconds, limit)
+            raise too_many(detail, seconds, limit, remaining)
     call.tx.insert("mail_sends", mailbox_id=mailbox["id"], recipients=recipients, sent_at=call.now)
 
 
