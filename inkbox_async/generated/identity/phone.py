@@ -244,7 +244,8 @@ class PhoneHelpers:
         Raises:
             InkboxError: the identity has no phone number.
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

@@ -141,7 +141,8 @@ class PhoneNumbersResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -238,8 +239,9 @@ class PhoneNumbersResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -455,7 +457,8 @@ class CallsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -483,7 +486,8 @@ class CallsResource(Resource):
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
                 such thing, or the API key may not see it; 409, the current state of things does not
-                allow this; 429, a rate limit or quota is used up.
+                allow this; 422, a value is missing, malformed, out of range or not allowed here; 429, a
+                rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -509,7 +513,8 @@ class CallsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -578,7 +583,8 @@ class CallsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -611,7 +617,8 @@ class TranscriptsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -927,7 +934,8 @@ class TextsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -1230,8 +1238,9 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -1311,8 +1320,9 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
+                up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
