@@ -224,7 +224,11 @@ class TestOperations:
         item = read(place.area)["paths"][place.keys[1]]
         everything = (*item.get("parameters", ()), *place.node.get("parameters", ()))
         resolved = [follow(place.area, parameter) for parameter in everything]
-        if "requestBody" in place.node or any(parameter["in"] == "query" for parameter in resolved):
+        typed = any(
+            parameter["in"] == "query" or parameter["schema"].get("format", "string") != "string"
+            for parameter in resolved
+        )
+        if "requestBody" in place.node or typed:
             assert "422" in place.node["responses"]
 
 
