@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 demo: $(VENV)/.sandbox ## watch agents at work on the embedded sandbox
 	@echo "── Mail ──────────────────────────────────────────"
 	@$(BIN)/python examples/support_agent.py --sandbox
+	@echo "── Texts, iMessages, calls ───────────────────────"
+	@$(BIN)/python examples/channels.py
 	@echo "── Vault ─────────────────────────────────────────"
 	@$(BIN)/python examples/vault_login.py
 	@echo "── Webhooks ──────────────────────────────────────"
