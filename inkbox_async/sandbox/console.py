@@ -107,7 +107,11 @@ def _mailbox_link(row: Row) -> Markup | None:
     link = element(
         "a", row["email_address"], href=f"/console/mailboxes/{quote(row['email_address'], safe='@')}"
     )
-    return element("span", link, element("div", f"{row['threads']} conversation{'s' * (row['threads'] != 1)}", class_="quiet"))
+    return element(
+        "span",
+        link,
+        element("div", f"{row['threads']} conversation{'s' * (row['threads'] != 1)}", class_="quiet"),
+    )
 
 
 def _thread(call: Call, thread: Row) -> Markup:
