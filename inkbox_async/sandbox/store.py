@@ -154,6 +154,9 @@ class Store:
     def _open(self) -> bool:
         connection = _connect(self._path)
         try:
+            if self._path is not None:
+                # Two processes on one file would send every webhook twice. The lock ends with the process.
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             fresh = self._is_fresh(connection)
             connection.execute("PRAGMA foreign_keys = ON")
             if self._path is not None:
@@ -181,6 +184,9 @@ class Store:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                advice = "Stop it, or give --data another path."
+                raise StoreError(f"{self._path} is in use by another sandbox. {advice}") from error
             raise StoreError(f"{self._path} cannot be used: {error}.") from error
         except sqlite3.DatabaseError as error:
             raise stranger from error

@@ -176,6 +176,19 @@ async def test_a_file_of_another_version_is_refused_with_advice(tmp_path: Path) 
     await store.close()
 
 
+async def test_a_file_belongs_to_one_sandbox_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    first, second = Store(path), Store(path)
+    await first.open()
+    with pytest.raises(StoreError, match=r"in use by another sandbox.*--data"):
+        await second.open()
+    await first.close()
+    await second.close()
+    third = Store(path)
+    assert await third.open() is False
+    await third.close()
+
+
 async def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     store = Store(tmp_path / "missing" / "sandbox.db")
     with pytest.raises(StoreError, match="missing"):
