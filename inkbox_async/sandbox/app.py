@@ -115,7 +115,10 @@ class Sandbox:
         Raises:
             StoreError: The data file cannot be used.
             OSError: A port is taken.
+            RuntimeError: It was started before.
         """
+        if self._main is not None:
+            raise RuntimeError("A sandbox is started once: make a new Sandbox().")
         self._loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = self._loop.create_future()
         self._main = asyncio.create_task(self._run(ready), name="inkbox-sandbox")
@@ -301,13 +304,14 @@ class Sandbox:
         self.spawn(self.phone.run)
 
     async def _open_store(self) -> None:
-        if await self.store.open():
-            self._home = new_organization(self.clock.now())
-            await self.store.run(self._seed)
-            return
+        await self.store.open()
         remembered = await self.store.run(
             lambda tx: dict(tx.execute("SELECT name, value FROM meta").fetchall())
         )
+        if "home" not in remembered:  # new, or killed before it was ready for the first time
+            self._home = new_organization(self.clock.now())
+            await self.store.run(self._seed)
+            return
         self._home = Organization.from_json(remembered["home"])
         self.clock.reset(timedelta(seconds=float(remembered.get("clock_offset", "0"))))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inkbox_async.sandbox import Sandbox
-from inkbox_async.sandbox.store import StoreError
+from inkbox_async.sandbox.store import Store, StoreError
 
 from .conftest import Api
 
@@ -133,6 +133,23 @@ async def test_a_sandbox_that_cannot_start_says_why_and_closes_everything(tmp_pa
     assert asyncio.all_tasks() == before
     left = set(threading.enumerate()) - threads
     assert not [thread for thread in left if thread.name.startswith("sandbox-store")]
+
+
+async def test_a_file_of_a_sandbox_killed_while_it_started_is_used(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.db")
+    await store.open()  # the tables are there, the ready-made organization is not yet
+    await store.close()
+    async with Sandbox(data=tmp_path / "sandbox.db") as sandbox, sandbox.client() as inkbox:
+        assert (await inkbox.whoami()).organization_id == sandbox.organization_id
+
+
+async def test_it_is_started_once() -> None:
+    sandbox = Sandbox()
+    async with sandbox:
+        with pytest.raises(RuntimeError, match="make a new"):
+            await sandbox.__aenter__()
+    with pytest.raises(RuntimeError, match="make a new"):
+        await sandbox.__aenter__()
 
 
 async def test_before_it_runs_it_says_how_to_run_it() -> None:
