@@ -1,0 +1,1 @@
+"""Both clients, ours and the published one, side by side."""
