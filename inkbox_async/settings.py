@@ -132,8 +132,10 @@ class _LookUp:
     def __init__(self) -> None:
         self._file: Mapping[str, str] | None = None
 
-    def __call__(self, name: str, given: str | None) -> str | None:
+    def __call__(self, name: str, given: object) -> str | None:
         if given is not None:
+            if not isinstance(given, str):
+                raise ValueError(f"{name} must be text, not {type(given).__name__}")
             return given
         if value := os.environ.get(f"INKBOX_{name.upper()}"):
             return value

@@ -26,6 +26,14 @@ def test_defaults() -> None:
     assert settings.max_retries == 2
 
 
+@pytest.mark.parametrize("name", ["api_key", "base_url", "vault_key"])
+def test_what_is_not_text_is_refused_by_name_and_not_shown(name: str) -> None:
+    settings: dict[str, Any] = {"api_key": "key", name: b"s3cret"}  # Any: what a caller gets wrong
+    with pytest.raises(ValueError, match=f"{name} must be text, not bytes") as caught:
+        Settings.resolve(**settings)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_argument_wins_over_environment_and_environment_over_file(monkeypatch: pytest.MonkeyPatch) -> None:
     write_config("api_key = file-key\nbase_url = https://file.example\nvault_key = file-vault\n")
     monkeypatch.setenv("INKBOX_API_KEY", "env-key")
