@@ -6,6 +6,7 @@ Runs on a local Inkbox, whose tunnel edge is real: HTTP/2 to the listener, TLS t
 """
 
 import asyncio
+import tempfile
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -40,24 +41,26 @@ async def main() -> None:
         key = await identity.create_signing_key()
         heard: asyncio.Queue[str] = asyncio.Queue()
         app = build_app(key.signing_key, heard)
-        async with inkbox.tunnels.connect(name="my-app", forward_to=app, ca=sandbox.ca_cert_path) as listener:
-            print(f"The application is at {listener.public_url}")
-            async with (
-                sandbox.session() as browser,
-                browser.get(f"{listener.public_url}/hello/ada") as response,
-            ):
-                print(f"Somebody calls it: {response.status} {await response.text()}")
-            await inkbox.webhooks.subscriptions.create(
-                mailbox_id=identity.mailbox.id,
-                url=f"{listener.public_url}/inkbox",
-                event_types=["message.received"],
+        # The sandbox lives for a moment: what is remembered of its tunnel does, too.
+        with tempfile.TemporaryDirectory() as state:
+            tunnel = inkbox.tunnels.connect(
+                name="my-app", forward_to=app, ca=sandbox.ca_cert_path, state_dir=state
             )
-            await sandbox.world.send_email(
-                from_="Ada Lovelace <ada@example.com>",
-                to=[identity.mailbox.email_address],
-                subject="Through the tunnel",
-            )
-            print(f"Inkbox calls it:   {await asyncio.wait_for(heard.get(), 10)}")
+            async with tunnel as listener, sandbox.session() as browser:
+                print(f"The application is at {listener.public_url}")
+                async with browser.get(f"{listener.public_url}/hello/ada") as response:
+                    print(f"Somebody calls it: {response.status} {await response.text()}")
+                await inkbox.webhooks.subscriptions.create(
+                    mailbox_id=identity.mailbox.id,
+                    url=f"{listener.public_url}/inkbox",
+                    event_types=["message.received"],
+                )
+                await sandbox.world.send_email(
+                    from_="Ada Lovelace <ada@example.com>",
+                    to=[identity.mailbox.email_address],
+                    subject="Through the tunnel",
+                )
+                print(f"Inkbox calls it:   {await asyncio.wait_for(heard.get(), 10)}")
 
 
 if __name__ == "__main__":
