@@ -84,8 +84,8 @@ def test_for_people_it_prints_what_to_type() -> None:
             assert lines[-1], process.communicate()
         text = "".join(lines)
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # a killed one leaves its certificates behind
+        process.communicate(timeout=60)
     assert "export INKBOX_BASE_URL=http://127.0.0.1:" in text
     assert "export INKBOX_API_KEY=ApiKey_" in text
     assert "/console" in text
