@@ -27,6 +27,8 @@ from inkbox_async.sandbox.edge.tls import TlsConnection
 _ALPN: Final = ("h2", "http/1.1")
 _CONTEXTS_KEPT: Final = 256
 _HIGH_WATER: Final = 262_144
+_LAST_WORDS: Final = 0.1
+"""Seconds that requests under way get when the edge stops; aiohttp takes 0 for no limit at all."""
 _PLAIN_HTTP: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 48\r\n\r\n"
     b"this port speaks TLS only: use an https:// URL.\n"
@@ -92,7 +94,8 @@ class Edge:
         for relay in self._relays.values():
             relay.stop()
         if self._http1_server is not None:
-            await self._http1_server.shutdown(timeout=0)
+            self._http1_server.pre_shutdown()  # ends idle connections, for which `shutdown` would wait
+            await self._http1_server.shutdown(timeout=_LAST_WORDS)
         for transport in list(self._transports):
             transport.abort()
         await self._all_closed.wait()
