@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from .app import Sandbox
+try:
+    from .app import Sandbox
+except ModuleNotFoundError as error:
+    if error.name is not None and error.name.startswith("inkbox_async"):
+        raise
+    raise ImportError(
+        f"the sandbox needs {error.name}, which comes with its extra: pip install 'inkbox-async[sandbox]'"
+    ) from error
 
 __all__ = ["Sandbox"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -173,3 +175,10 @@ async def test_secrets_are_in_no_repr(sandbox: Sandbox) -> None:
     organization = await sandbox.world.create_organization()
     assert sandbox.api_key not in f"{sandbox!r} {sandbox.home!r} {sandbox.settings!r}"
     assert organization.api_key != sandbox.api_key
+
+
+def test_without_its_extra_the_sandbox_says_what_to_install() -> None:
+    program = "import sys; sys.modules['aiosmtpd'] = None; import inkbox_async.sandbox"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'inkbox-async[sandbox]'" in done.stderr
