@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -17,11 +17,12 @@ from inkbox_async import AgentIdentity, AsyncInkbox, PhoneCall, TextMessage
 from inkbox_async.generated.models.identities import IdentityPhoneNumber
 from inkbox_async.sandbox import Sandbox
 
-from ..imessage.conftest import Api
+from ..imessage.conftest import Api as Api
 
 ANN = "+15551234567"
 BOB = "+15557654321"
 REGISTRATION = 15 * 60
+T = TypeVar("T")
 JSON = Any  # Any: JSON values of every type
 Act = Callable[[web.WebSocketResponse, JSON], Awaitable[None]]
 
@@ -59,18 +60,30 @@ async def text(sandbox: Sandbox, identity: AgentIdentity, words: str = "Hi", sen
     return str(result.text_id)
 
 
+async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+    """Asks until the answer is as it should be, and returns it."""
+    while True:
+        answer = await ask()
+        if holds(answer):
+            return answer
+        await asyncio.sleep(0.005)
+
+
 async def settled(identity: AgentIdentity, sent: TextMessage) -> TextMessage:
     """A sent text once its delivery has ended."""
-    while (found := await identity.get_text(sent.id)).delivery_status in ("queued", "sent"):
-        await asyncio.sleep(0.005)
-    return found
+    return await until(
+        lambda: identity.get_text(sent.id), lambda found: found.delivery_status not in ("queued", "sent")
+    )
+
+
+async def answered(inkbox: AsyncInkbox, call_id: UUID | str) -> PhoneCall:
+    """A call once it is answered."""
+    return await until(lambda: inkbox.calls.get(call_id), lambda call: call.status == "answered")
 
 
 async def ended(inkbox: AsyncInkbox, call_id: UUID | str) -> PhoneCall:
     """A call once it has ended."""
-    while (found := await inkbox.calls.get(call_id)).ended_at is None:
-        await asyncio.sleep(0.005)
-    return found
+    return await until(lambda: inkbox.calls.get(call_id), lambda call: call.ended_at is not None)
 
 
 class Agent:
@@ -82,6 +95,7 @@ class Agent:
         upgrades: The headers of each upgrade.
         refuse: A status to refuse upgrades with.
         connected: Set once a call has been taken.
+        sounded: Set once a frame of sound has come.
         left: Set once the WebSocket of a call has ended.
     """
 
@@ -91,6 +105,7 @@ class Agent:
         self.upgrades: list[dict[str, str]] = []
         self.refuse: int | None = None
         self.connected = asyncio.Event()
+        self.sounded = asyncio.Event()
         self.left = asyncio.Event()
         self._act = act
         self._headers = headers or {}
@@ -110,6 +125,8 @@ class Agent:
         async for message in socket:
             frame = json.loads(message.data)
             self.heard.append(frame)
+            if frame["event"] == "media":
+                self.sounded.set()
             if self._act is not None and not socket.closed:
                 await self._act(socket, frame)
         self.left.set()

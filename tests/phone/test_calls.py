@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from datetime import timedelta
 
@@ -20,7 +19,7 @@ from inkbox_async import (
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.phone.carrier import MAX_DURATION
 
-from .conftest import ANN, BOB, JSON, Agent, Api, echo, ended, phone, say, serving
+from .conftest import ANN, BOB, JSON, Agent, Api, answered, echo, ended, phone, say, serving
 
 SCRIPT = [
     {"party": "remote", "text": "Hello, is this the sales agent?"},
@@ -165,8 +164,7 @@ async def test_a_silent_person_stays_until_the_longest_call_is_over(
     async with serving(Agent()) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
         await agent.connected.wait()
-        while (call := await inkbox.calls.get(placed.id)).status != "answered":
-            await asyncio.sleep(0.005)
+        call = await answered(inkbox, placed.id)
         inkbox_sandbox.clock.advance(MAX_DURATION.total_seconds())
         call = await ended(inkbox, placed.id)
     assert (call.status, call.hangup_reason) == ("completed", "max_duration")
@@ -182,8 +180,7 @@ async def test_a_dead_websocket_does_not_end_the_call(
     async with serving(Agent(drop)) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
         await agent.connected.wait()
-        while (call := await inkbox.calls.get(placed.id)).status != "answered":
-            await asyncio.sleep(0.005)
+        call = await answered(inkbox, placed.id)
         assert call.ended_at is None
         inkbox_sandbox.clock.advance(MAX_DURATION.total_seconds())
         call = await ended(inkbox, placed.id)
@@ -195,8 +192,7 @@ async def test_hanging_up_through_the_api(
 ) -> None:
     async with serving(Agent()) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        while (await inkbox.calls.get(placed.id)).status != "answered":
-            await asyncio.sleep(0.005)
+        await answered(inkbox, placed.id)
         assert (await fresh.hangup_call(placed.id)).id == placed.id
         call = await ended(inkbox, placed.id)
     assert (call.status, call.hangup_reason) == ("completed", "local")
@@ -227,8 +223,7 @@ async def test_raw_audio_both_ways(
     raw = {"X-Use-Inkbox-Text-To-Speech": "false", "X-Use-Inkbox-Speech-To-Text": "False"}
     async with serving(Agent(mirror, raw)) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        while "media" not in agent.events():
-            await asyncio.sleep(0.005)
+        await agent.sounded.wait()
         await inkbox.calls.hangup(placed.id)
         call = await ended(inkbox, placed.id)
     assert (call.use_inkbox_tts, call.use_inkbox_stt) == (False, False)
@@ -325,8 +320,7 @@ async def test_calls_and_minutes_of_a_day_are_limited(
     inkbox_sandbox.clock.advance(timedelta(days=1).total_seconds())
     async with serving(Agent()) as agent:
         long = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        while (await inkbox.calls.get(long.id)).status != "answered":
-            await asyncio.sleep(0.005)
+        await answered(inkbox, long.id)
         inkbox_sandbox.clock.advance(1800)
         await inkbox.calls.hangup(long.id)
         await ended(inkbox, long.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -20,7 +19,7 @@ from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.handling import ApiError
 from inkbox_async.sandbox.phone import audio
 
-from .conftest import ANN, JSON, Agent, Api, echo, ended, phone, say, serving
+from .conftest import ANN, JSON, Agent, Api, answered, echo, ended, phone, say, serving
 
 SCRIPT = [{"party": "remote", "text": "I want a refund."}]
 
@@ -187,8 +186,7 @@ async def test_the_caller_hangs_up_after_a_while(
     async with serving(Agent()) as agent:
         await accept(inkbox, fresh, agent.url)
         placed = await inkbox_sandbox.world.place_call(from_=ANN, to=phone(fresh).number, hangup_after=600)
-        while (await inkbox.calls.get(placed.call_id)).status != "answered":
-            await asyncio.sleep(0.005)
+        await answered(inkbox, placed.call_id)
         inkbox_sandbox.clock.advance(600)
         call = await ended(inkbox, placed.call_id)
     assert (call.status, call.hangup_reason) == ("completed", "remote")
@@ -251,8 +249,7 @@ async def test_a_call_ends_with_its_sandbox(tmp_path: Path) -> None:
             identity = await inkbox.create_identity("sales-agent")
             await identity.provision_phone_number()
             placed = await identity.place_call(to_number=ANN, client_websocket_url=agent.url)
-            while (await inkbox.calls.get(placed.id)).status != "answered":
-                await asyncio.sleep(0.005)
+            await answered(inkbox, placed.id)
         async with Sandbox(data=data) as sandbox, sandbox.client() as inkbox:
             call = await ended(inkbox, placed.id)
     assert call.status == "completed"
@@ -263,8 +260,7 @@ async def test_reset_drops_calls_that_go_on(
 ) -> None:
     async with serving(Agent()) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        while (await inkbox.calls.get(placed.id)).status != "answered":
-            await asyncio.sleep(0.005)
+        await answered(inkbox, placed.id)
         await inkbox_sandbox.reset()
         await agent.left.wait()
     identity = await inkbox.create_identity("another")

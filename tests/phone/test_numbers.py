@@ -127,7 +127,7 @@ async def test_what_happens_to_calls_is_a_partial_update(fresh: AgentIdentity, i
         {"incoming_call_action": "forward"},
         {"forwarding_phone_number": ANN},
     ):
-        await refusal(422, inkbox.phone_numbers.update(number_id, **wrong))  # type: ignore[arg-type]
+        await refusal(422, inkbox.phone_numbers.update(number_id, **wrong))
 
 
 async def test_forwarding_targets_replace_each_other(fresh: AgentIdentity, inkbox: AsyncInkbox) -> None:
@@ -210,5 +210,5 @@ async def test_without_a_number_helpers_send_nothing(inkbox: AsyncInkbox, inkbox
         lambda: identity.release_phone_number(),
     ):
         with pytest.raises(InkboxError, match="provision_phone_number"):
-            await attempt()  # type: ignore[no-untyped-call]  # every helper is typed by itself
+            await attempt()
     assert len(inkbox_sandbox.requests()) == before

@@ -129,7 +129,8 @@ async def test_searching_and_deleting(
         await agent.get_text(old)
     base = f"/phone/numbers/{number_id}/texts"
     assert (await api.call("PATCH", f"{base}/{new}", {"status": "archived"})).status == 422
-    for query in ({"q": ""}, {"q": "x" * 501}, {"q": "a", "limit": 201}, {}):
+    wrong: list[dict[str, str | int]] = [{"q": ""}, {"q": "x" * 501}, {"q": "a", "limit": 201}, {}]
+    for query in wrong:
         assert (await api.call("GET", f"{base}/search", query=query)).status == 422
 
 
@@ -144,7 +145,7 @@ async def test_lists_page_and_select_by_date(agent: AgentIdentity, inkbox_sandbo
     assert await agent.list_text_conversations(end_datetime="2001-01-01") == []
     for wrong in ({"limit": 0}, {"limit": 201}, {"offset": -1}, {"start_datetime": "soon"}, {"tz": "Mars"}):
         with pytest.raises(InkboxAPIError, match="422"):
-            await agent.list_texts(**wrong)  # type: ignore[arg-type]
+            await agent.list_texts(**wrong)
 
 
 async def test_pictures_come_along(agent: AgentIdentity, inkbox_sandbox: Sandbox) -> None:
@@ -154,7 +155,7 @@ async def test_pictures_come_along(agent: AgentIdentity, inkbox_sandbox: Sandbox
     )
     assert result.text_id is not None
     received = await agent.get_text(result.text_id)
-    png, far = received.media or ()
+    png, far = received.media or []
     assert (received.type, received.text) == ("mms", None)
     assert (png.content_type, png.size, far.content_type) == ("image/png", 4, "image/jpeg")
     async with aiohttp.ClientSession() as session, session.get(png.url) as response:

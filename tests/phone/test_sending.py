@@ -289,7 +289,7 @@ async def test_media_are_fetched_from_this_machine_and_linked(
     finally:
         await runner.cleanup()
     assert done.delivery_status == "delivered"
-    fetched, stand_in = done.media or ()
+    fetched, stand_in = done.media or []
     assert (fetched.content_type, fetched.size, stand_in.content_type) == ("image/jpeg", 9, "image/png")
     async with aiohttp.ClientSession() as session:
         async with session.get(fetched.url) as response:
@@ -299,7 +299,7 @@ async def test_media_are_fetched_from_this_machine_and_linked(
         inkbox_sandbox.clock.advance(3601)
         async with session.get(fetched.url) as response:
             assert response.status == 403, "the link outlives its hour"
-        renewed = ((await agent.get_text(sent.id)).media or ())[0]
+        renewed = ((await agent.get_text(sent.id)).media or [])[0]
         async with session.get(renewed.url) as response:
             assert response.status == 200
     assert missing.delivery_status == "sending_failed"
