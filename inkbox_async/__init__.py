@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from .modeling import UNSET as UNSET
     from .observe import APIResponse as APIResponse
     from .observe import RequestMetadata as RequestMetadata
+    from .observe import RequestObserver as RequestObserver
     from .observe import ResponseMetadata as ResponseMetadata
     from .observe import ResponseNotice as ResponseNotice
+    from .observe import ResponseObserver as ResponseObserver
     from .paging import AsyncPages as AsyncPages
     from .paging import Page as Page
     from .resources.webhook_subscriptions import WebhookSubscriptionsResource as WebhookSubscriptionsResource
@@ -143,6 +145,8 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 
 def __getattr__(name: str) -> object:
+    if name == "__all__":  # what `from inkbox_async import *` asks for
+        return _public_names()
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for module in (_MODULE_OF[name],) if name in _MODULE_OF else _GENERATED:
@@ -156,7 +160,11 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    return sorted({*globals(), *_public_names()})
+
+
+def _public_names() -> list[str]:
     from .generated.models import __all__ as models
     from .generated.typed_dicts import __all__ as typed_dicts
 
-    return sorted({*globals(), *_MODULE_OF, *models, *typed_dicts})
+    return sorted({*_MODULE_OF, *models, *typed_dicts})

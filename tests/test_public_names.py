@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 
 import inkbox
 import pytest
@@ -30,3 +32,20 @@ def test_a_name_that_does_not_exist_says_so() -> None:
 def test_dir_lists_what_can_be_imported() -> None:
     for name in dir(inkbox_async):
         assert hasattr(inkbox_async, name), name
+
+
+def test_a_star_import_brings_what_it_brings_from_the_official_package() -> None:
+    names: dict[str, object] = {}
+    exec("from inkbox_async import *", names)
+    assert {OWN.get(name, name) for name in inkbox.__all__} <= {*names}
+
+
+def test_type_checkers_see_every_name() -> None:
+    """A name that only `__getattr__` knows is an `object` to them, and cannot be used as a type."""
+    seen: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(inkbox_async))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            for alias in node.names:
+                whole = dir(importlib.import_module(f"inkbox_async.{node.module}"))
+                seen |= {*whole} if alias.name == "*" else {alias.asname or alias.name}
+    assert {*dir(inkbox_async)} - {*vars(inkbox_async)} <= seen
