@@ -127,6 +127,9 @@ class Carrier:
                 await self._end(call_id, "failed", "rejected")
                 return
             call = await self._change(call_id, client_websocket_url=url)
+        if carried.over.is_set():
+            await self._end(call_id, "canceled", carried.reason)
+            return
         context, secret = await self._store.run(lambda tx: context_of(tx, call))
         try:
             line = await connect(self._session(), self._handshakes, self._settings, url, context, secret)
