@@ -86,7 +86,11 @@ async def test_failed_deliveries(
     await inkbox_sandbox.world.set_outcome(
         channel="imessage", to=ANN, outcome=outcome, error_code="4001", error_detail="Gone fishing", times=1
     )
-    done = await settled(agent, await agent.send_imessage(to=ANN, text="Hi"))
+    sent = await agent.send_imessage(to=ANN, text="Hi")
+    assert (sent.status, sent.error_code, sent.error_detail) == ("queued", None, None), (
+        "it has not failed yet"
+    )
+    done = await settled(agent, sent)
     assert done.status == outcome
     assert (done.error_code, done.error_detail, done.error_reason) == ("4001", "Gone fishing", outcome)
     assert done.error_message
@@ -95,9 +99,12 @@ async def test_failed_deliveries(
     assert (recipient.delivery_status, recipient.error_code) == (outcome, "4001")
     assert recipient.failed_at is not None
     assert recipient.delivered_at is None
-    assert [kind for kind, _ in await api.recorded()] == ["imessage.sent", "imessage.delivery_failed"][
-        -events:
+    told = [
+        (kind, data["message"]["error_code"], data["message"]["recipients"][0]["error_code"])
+        for kind, data in await api.recorded()
     ]
+    expected = [("imessage.sent", None, None), ("imessage.delivery_failed", "4001", "4001")]
+    assert told == expected[-events:]
     assert (await settled(agent, await agent.send_imessage(to=ANN, text="Again"))).status == "delivered"
 
 

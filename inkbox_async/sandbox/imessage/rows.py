@@ -36,7 +36,8 @@ def message_row(tx: Tx, message_id: object) -> Row:
 def show_message(tx: Tx, now: datetime, settings: Settings, row: Row) -> IMessage:
     """A message (of `SELECT_MESSAGES`) with its files and tapbacks."""
     is_outbound = row["direction"] == "outbound"
-    errors = {name: row[name] for name in _ERRORS}
+    # What awaits a message is stored when it is sent; nobody learns of it before it has happened.
+    errors = {name: row[name] if row["failed_at"] else None for name in _ERRORS}
     reactions = [
         IMessageMessageReaction(
             id=reaction["id"],
