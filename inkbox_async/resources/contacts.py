@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ..generated.models.contacts import ContactAccess, ContactImportResult
+from pydantic import BaseModel
+
+from ..generated.models.contacts import (
+    ContactAccess,
+    ContactAddress,
+    ContactDate,
+    ContactImportResult,
+    ContactPhone,
+    ContactWebsite,
+)
 from ..generated.resources import contacts as generated
 from ..resource import segment
-from .checks import checked
+from .checks import checked, prepared
 
 if TYPE_CHECKING:
     from ..transport import Transport
 
+_PARTS: dict[str, type[BaseModel]] = {
+    "addresses": ContactAddress,
+    "dates": ContactDate,
+    "phones": ContactPhone,
+    "websites": ContactWebsite,
+}
 _FILTERS = ("email", "email_contains", "email_domain", "phone", "phone_contains")
 
 
@@ -22,6 +38,22 @@ def _check_lookup(**filters: object) -> None:
         raise ValueError(
             f"Exactly one of {', '.join(_FILTERS)} must be given, not {' and '.join(given) or 'none'}"
         )
+
+
+async def _with_wire_names(_: object, *__: object, **fields: object) -> dict[str, Any]:
+    """Parts of a contact given as mappings may use the names of the models' attributes, as the models do."""
+    return {
+        name: [_wired(part, model) for part in parts]
+        for name, model in _PARTS.items()
+        if isinstance(parts := fields.get(name), (list, tuple))
+    }
+
+
+def _wired(part: object, model: type[BaseModel]) -> object:
+    if not isinstance(part, Mapping):
+        return part
+    wire_names = {name: field.alias for name, field in model.model_fields.items() if field.alias}
+    return {wire_names.get(name, name): value for name, value in part.items()}
 
 
 class ContactAccessResource(generated.ContactAccessResource):
@@ -140,6 +172,8 @@ class ContactsResource(generated.ContactsResource):
         vcards: Contacts as vCards, in and out.
     """
 
+    create = prepared(_with_wire_names)(generated.ContactsResource.create)
+    update = prepared(_with_wire_names)(generated.ContactsResource.update)
     lookup = checked(_check_lookup)(generated.ContactsResource.lookup)
 
     def __init__(self, transport: Transport) -> None:

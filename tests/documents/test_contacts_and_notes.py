@@ -176,3 +176,18 @@ async def test_identities_see_only_the_notes_they_were_granted(
         assert refused.value.status_code in (403, 404)
         await inkbox.notes.access.grant(note.id, identity_id=identity.id)
         assert (await agent.notes.get(note.id)).body == "Secret"
+
+
+async def test_parts_of_a_contact_as_mappings_use_the_names_of_the_models(inkbox: AsyncInkbox) -> None:
+    contact = await inkbox.contacts.create(
+        given_name="Ada",
+        phones=[{"label": "mobile", "value": "+14155550123"}],
+        websites=[{"label": "home", "value": "https://ada.example"}],
+        addresses=[{"label": "home", "street": "1 Engine Way", "city": "London", "postal_code": "N1"}],
+    )
+    assert [phone.value for phone in contact.phones] == ["+14155550123"]
+    assert [site.value for site in contact.websites] == ["https://ada.example"]
+    changed = await inkbox.contacts.update(
+        contact.id, phones=[{"label": "work", "value_e164": "+14155550124"}]
+    )
+    assert [phone.value for phone in changed.phones] == ["+14155550124"]
