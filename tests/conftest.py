@@ -9,8 +9,10 @@ from hypothesis import settings
 
 from .contract import Contract
 
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# A run is repeatable; `pytest --hypothesis-profile=explore` looks for examples that nobody has seen yet.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile("repeatable")
 
 CONTRACT = Contract()
 CONTRACT.install()

@@ -72,6 +72,9 @@ def test_any_file_is_answered(inkbox_sandbox: Sandbox, loop: asyncio.Runner, tex
             aiohttp.ClientSession(headers=headers) as session,
             session.post(url, data=content) as response,
         ):
+            if response.status == 422:  # the text has opened another card, or swallowed the end of this one
+                assert "no complete card" in await response.text()
+                return
             assert response.status == 200, await response.text()
             result = await response.json()
             created = [item for item in result["results"] if item["status"] == "created"]
