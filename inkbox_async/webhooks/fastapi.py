@@ -99,8 +99,11 @@ class WebhookReceiver:
 
 
 def _checked(secrets: Secrets) -> tuple[str, ...]:
-    """The secrets, none of them empty: anybody could sign with an empty one."""
-    found = (secrets,) if isinstance(secrets, str) else tuple(secrets)
-    if not found or any(not secret.removeprefix(SECRET_PREFIX) for secret in found):
-        raise ValueError("secrets must hold at least one signing key, and no empty one")
+    """The secrets, none of them empty: anybody could sign with an empty one.
+
+    None, as `os.environ.get` gives it, is no secret either.
+    """
+    found = (secrets,) if isinstance(secrets, str) else tuple(secrets or ())
+    if not found or not all(isinstance(key, str) and key.removeprefix(SECRET_PREFIX) for key in found):
+        raise ValueError("secrets must hold at least one signing key, as text, and no empty one")
     return found

@@ -20,6 +20,7 @@ class RecordingTransport:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, Any]]] = []  # Any: JSON values
+        self.newer: dict[str, Any] = {}  # Any: JSON values of servers newer than the documents
 
     async def request(
         self,
@@ -44,6 +45,7 @@ class RecordingTransport:
                 "status": "active",
                 "created_at": "2026-06-01T12:00:00Z",
                 "updated_at": "2026-06-01T12:00:00Z",
+                **self.newer,
             }
         )
         return (
@@ -124,6 +126,21 @@ async def test_create_sends_the_chosen_owner_alone(
     await subscriptions.create(url=URL, event_types=events, **chosen)
     body = {"url": URL, "event_types": list(events), owner: MAILBOX}
     assert transport.requests == [("POST", "/api/v1/webhooks/subscriptions", body)]
+
+
+async def test_the_first_subscription_may_bring_the_signing_key(
+    subscriptions: WebhookSubscriptionsResource, transport: RecordingTransport
+) -> None:
+    """Today's servers show it this once; older ones know nothing of it."""
+    arguments: dict[str, Any] = {"url": URL, "event_types": ["message.sent"], "mailbox_id": MAILBOX}
+    old = await subscriptions.create(**arguments)
+    assert (old.signing_key, old.auth_token, old.context_config) == (None, None, None)
+    context = {"email": {"mode": "count", "count": 3}, "texts": None}
+    transport.newer = {"signing_key": "whsec_new", "auth_token": "a-token", "context_config": context}
+    new = await subscriptions.create(**arguments)
+    assert (new.signing_key, new.auth_token, new.context_config) == ("whsec_new", "a-token", context)
+    assert "whsec_new" not in repr(new)
+    assert "a-token" not in repr(new)
 
 
 @pytest.mark.parametrize(

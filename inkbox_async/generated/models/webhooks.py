@@ -7,7 +7,7 @@ generator, then run `make generate`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
@@ -38,6 +38,12 @@ class WebhookSubscription(InkboxModel):
     """`active`."""
     has_auth_token: bool = False
     """Whether deliveries carry a bearer token beside their signature."""
+    auth_token: str | None = None
+    """The bearer token that deliveries carry; null when they carry none, and on servers that do not know it."""
+    signing_key: str | None = None
+    """The signing key of the owning identity, in the answer to the creation of its first subscription where the server makes a key for it (today's do). It is shown this once; null otherwise."""
+    context_config: dict[str, Any] | None = None
+    """How much of the conversation before goes along with an event, by `email`, `texts` and `calls`; null when nothing does, and on servers that do not know it."""
     created_at: datetime
     """When it was created."""
     updated_at: datetime
