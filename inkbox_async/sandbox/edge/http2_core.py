@@ -128,7 +128,8 @@ class Http2Core:
         self._decoder = Decoder()
         self._decoder.max_header_list_size = _HEADER_BLOCK_LIMIT
         self._encoder = Encoder()
-        self._buffer = bytearray()
+        self._chunks: list[bytes] = []
+        self._buffered = 0
         self._needed = len(PREFACE)
         self._preface_seen = False
         self._settings_seen = False
@@ -154,23 +155,38 @@ class Http2Core:
         if self.failed is not None:
             return
         try:
-            if self._buffer:
-                self._buffer += data
-                if len(self._buffer) < self._needed:
-                    return
-                waiting, self._buffer = self._buffer, bytearray()
-                data = bytes(waiting)
-            self._parse(data)
+            at = self._complete(data) if self._buffered else 0
+            if at < len(data):
+                self._parse(data, at)
         except Http2Error as error:
             self.fail(error)
 
-    def _parse(self, data: bytes) -> None:
-        at, end = 0, len(data)
+    def _complete(self, data: bytes) -> int:
+        """Finish the frame that was waiting for more; returns how much of `data` that has used up.
+
+        Only that one frame is copied together; the frames behind it are taken from `data` itself.
+        """
+        at = 0
+        while self._buffered:
+            part = data[at : at + self._needed - self._buffered]
+            at += len(part)
+            self._chunks.append(part)
+            self._buffered += len(part)
+            if self._buffered < self._needed:
+                break
+            whole = b"".join(self._chunks)
+            self._chunks.clear()
+            self._buffered = 0
+            self._parse(whole, 0)
+        return at
+
+    def _parse(self, data: bytes, at: int) -> None:
+        end = len(data)
         if not self._preface_seen:
             if not PREFACE.startswith(data[: len(PREFACE)]):
                 raise Http2Error(ErrorCode.PROTOCOL_ERROR, "not an HTTP/2 connection preface")
             if end < len(PREFACE):
-                self._buffer += data
+                self._keep(data)
                 return
             self._preface_seen = True
             at = len(PREFACE)
@@ -194,7 +210,11 @@ class Http2Core:
         else:
             self._needed = 9
         if at < end:
-            self._buffer += data[at:] if at else data
+            self._keep(data[at:] if at else data)
+
+    def _keep(self, beginning: bytes) -> None:
+        self._chunks.append(beginning)
+        self._buffered = len(beginning)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
