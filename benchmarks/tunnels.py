@@ -2,8 +2,8 @@
 
 Third parties, edge and listener are a process each. Rates are those of third parties that come by plain HTTP,
 so that the listener has as large a part in them as possible; latency is that of the whole way. Both listeners
-are measured in turns, because other work on the machine would hit only one of them otherwise; of each the best
-turn counts.
+are measured in turns, because other work on the machine would hit only one of them otherwise; of each the
+best turn counts.
 """
 
 from __future__ import annotations
