@@ -163,6 +163,27 @@ async def bootstrap(options: ListenerOptions, control: ControlPlane) -> Prepared
     return Prepared(tunnel, public_host, zone, certificate)
 
 
+async def check_not_removed(tunnel: Tunnel, control: ControlPlane) -> None:
+    """Whether a tunnel that was served is still there, as far as the control plane can be asked.
+
+    Raises:
+        TunnelRemoved: It is gone.
+    """
+    try:
+        await control.get(tunnel.id)
+    except InkboxAPIError as error:
+        if error.status_code == 404:
+            raise _removed(tunnel.tunnel_name, error) from error
+    except InkboxError as error:
+        logger.debug("tunnel: the control plane could not be asked: %s", error)
+
+
+def _removed(name: str, error: InkboxAPIError) -> TunnelRemoved:
+    return TunnelRemoved(
+        f"the tunnel {name!r} was deleted with its identity", agent_support=error.agent_support
+    )
+
+
 async def _find(name: str, remembered: TunnelState, control: ControlPlane) -> Tunnel:
     removed: InkboxAPIError | None = None
     if remembered.tunnel_id is not None:
@@ -179,9 +200,7 @@ async def _find(name: str, remembered: TunnelState, control: ControlPlane) -> Tu
         if tunnel.tunnel_name == name:
             return tunnel
     if removed is not None:
-        raise TunnelRemoved(
-            f"the tunnel {name!r} was deleted with its identity", agent_support=removed.agent_support
-        ) from removed
+        raise _removed(name, removed) from removed
     raise TunnelNotProvisioned(
         f"no tunnel named {name!r} is visible to this API key; create_identity({name!r}) makes one"
     )

@@ -13,8 +13,9 @@ from types import FrameType, TracebackType
 from typing import Final, Literal, Self
 
 from ..generated.models.tunnels import Tunnel
-from .bootstrap import ControlPlane, Prepared, bootstrap
+from .bootstrap import ControlPlane, Prepared, bootstrap, check_not_removed
 from .connection import data_plane_context
+from .exceptions import TunnelAuthenticationError
 from .options import ListenerOptions, split_zone
 from .passthrough import Passthrough, Site
 from .protocol import DEFAULT_ZONE, DataPlane
@@ -300,7 +301,12 @@ class TunnelListener:
                 runtime = self._runtime = self._make_runtime(prepared)
                 if self._closed:
                     return
-                await runtime.run()
+                try:
+                    await runtime.run()
+                except TunnelAuthenticationError:
+                    # So does the edge answer for a tunnel that is gone; the control plane tells which it is.
+                    await check_not_removed(prepared.tunnel, plane)
+                    raise
         finally:
             self._closed = True
             self._status.change(TunnelRuntimeStatus.CLOSED)

@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from inkbox_async import AsyncInkbox
+from inkbox_async.sandbox import Sandbox
 from inkbox_async.tunnels.bootstrap import ControlPlane
 from inkbox_async.tunnels.listener import TunnelListener
 from inkbox_async.tunnels.options import ForwardTo, ListenerOptions
@@ -112,3 +114,35 @@ async def serve(stage: Stage) -> AsyncIterator[Serve]:
             return await stack.enter_async_context(stage.listener(forward_to, **options))
 
         yield start
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox whose edge is the real one."""
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
+    async with sandbox.client() as client:
+        yield client
+
+
+Connect = Callable[..., TunnelListener]
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox, client: AsyncInkbox, tmp_path: Path) -> Connect:
+    """Makes listeners for the sandbox's edge."""
+
+    def connect(app: Any, **options: Any) -> TunnelListener:  # Any: applications, any option
+        settings = {"name": "my-app", "state_dir": tmp_path / "state", "ca": sandbox.ca_cert_path, **options}
+        return client.tunnels.connect(forward_to=app, **settings)
+
+    return connect
+
+
+@pytest.fixture
+async def edge_tunnel(client: AsyncInkbox) -> None:
+    await client.create_identity("my-app")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -16,9 +17,9 @@ from fastapi.responses import StreamingResponse
 
 from inkbox_async import AsyncInkbox, TunnelSupersededError
 from inkbox_async.sandbox import Sandbox
-from inkbox_async.tunnels import TunnelAuthenticationError, TunnelListener, TunnelsResource
+from inkbox_async.tunnels import TunnelAuthenticationError, TunnelsResource
 
-from .conftest import eventually
+from .conftest import Connect, eventually
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -59,41 +60,12 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
-    async with sandbox.client() as client:
-        yield client
-
-
-Connect = Callable[..., TunnelListener]
-
-
-@pytest.fixture
-def connect(sandbox: Sandbox, client: AsyncInkbox, tmp_path: Path) -> Connect:
-    def connect(app: Any, **options: Any) -> TunnelListener:  # Any: applications, any option
-        settings = {"name": "my-app", "state_dir": tmp_path / "state", "ca": sandbox.ca_cert_path, **options}
-        return client.tunnels.connect(forward_to=app, **settings)
-
-    return connect
-
-
 @pytest.fixture(params=["edge", "passthrough"])
 async def tunnel(request: pytest.FixtureRequest, client: AsyncInkbox) -> Tunnel:
     """A tunnel of either mode."""
     identity = await client.create_identity("my-app", tunnel={"tls_mode": request.param})
     assert identity.tunnel is not None
     return await client.tunnels.get(identity.tunnel.id)
-
-
-@pytest.fixture
-async def edge_tunnel(client: AsyncInkbox) -> None:
-    await client.create_identity("my-app")
 
 
 async def test_requests_websockets_and_large_bodies(
@@ -227,6 +199,9 @@ async def test_a_key_of_another_identity_is_refused(
 
             async def list(self) -> list[Tunnel]:
                 return [mine]
+
+            async def get(self, tunnel_id: UUID | str) -> Tunnel:
+                return mine
 
         tunnels = Blind(stranger.tunnels._transport)
         listener = tunnels.connect(
