@@ -205,8 +205,9 @@ def _show_recipient(row: Row) -> TextMessageRecipient:
         delivery_status=row["delivery_status"],
         carrier=None,
         line_type=None,
-        error_code=row["error_code"],
-        error_detail=row["error_detail"],
+        # How it will fail is settled when it is sent, and known when it has failed.
+        error_code=row["error_code"] if row["failed_at"] else None,
+        error_detail=row["error_detail"] if row["failed_at"] else None,
         **{name: row[name] for name in _TIMES},
     )
 
