@@ -46,7 +46,9 @@ class EdgeExchange:
         self._task: asyncio.Task[None] | None = None
         self._request: Request | None = None
         self._fetched: FetchedBody | None = None
+        self._clock: asyncio.TimerHandle | None = None
         self._received = 0
+        self._arrived = 0
         self._settled = False
         self._outcome: int | None = None
         self._head: tuple[int, Headers] | None = None
@@ -64,8 +66,7 @@ class EdgeExchange:
         self._task = asyncio.current_task()
         runtime, envelope = self._runtime, self._envelope
         started_at = asyncio.get_running_loop().time()
-        deadline = self._intake.session.hello.response_deadline if self._intake.session.hello else None
-        timer = asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline else None
+        self._start_clock()
         try:
             if not is_valid_path(envelope.path):
                 raise LocalAnswer(400, "invalid path", SdkReason.INVALID_PATH)
@@ -94,8 +95,8 @@ class EdgeExchange:
             logger.exception("tunnel: an internal error during a request")
             self.override(LocalAnswer(500, "internal error"), cancel=False)
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._clock is not None:
+                self._clock.cancel()
             if self._flush_timer is not None:
                 self._flush_timer.cancel()
             self._finish()
@@ -138,9 +139,20 @@ class EdgeExchange:
         if cancel:
             self.abort()
 
+    def _start_clock(self) -> None:
+        hello = self._intake.session.hello
+        if hello is not None and hello.response_deadline is not None:
+            self._clock = asyncio.get_running_loop().call_later(hello.response_deadline, self._deadline)
+
     def _deadline(self) -> None:
         if self._stream is not None:
             # A response that has begun in time may take as long as the edge lets it.
+            return
+        arrived = self._received + self._intake.buffered
+        if not self._intake.ended and arrived > self._arrived:
+            # So may a body that keeps coming: the limit is for the application, not for a slow line.
+            self._arrived = arrived
+            self._start_clock()
             return
         self.override(LocalAnswer(504, "local handler too slow", SdkReason.RESPONSE_DEADLINE_EXCEEDED))
 

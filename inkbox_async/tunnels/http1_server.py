@@ -178,8 +178,12 @@ class _Http1Exchange:
         self._site = site
         self._is_head = head.method == b"HEAD"
         self.request: Request | None = None
+        self._handler: asyncio.Task[None] | None = None
         self._body_done = False
         self._body_read = asyncio.Event()
+        self._bodiless = not _announces_body(head)
+        if self._bodiless:
+            self._body_read.set()
         self._received = 0
         self._sent = 0
         self._settled = False
@@ -192,8 +196,8 @@ class _Http1Exchange:
         request = self.request
         assert request is not None
         started_at = asyncio.get_running_loop().time()
-        handler = asyncio.create_task(self._site.target.http(request, self))
-        watch = asyncio.create_task(self._watch(request, handler))
+        handler = self._handler = asyncio.create_task(self._site.target.http(request, self))
+        watch = asyncio.create_task(self._watch())
         try:
             await asyncio.wait((handler,))
         finally:
@@ -210,15 +214,24 @@ class _Http1Exchange:
         if not self._started and not self._settled:
             await self._server.respond(502, "upstream error")
             return False
+        if self._complete and self._bodiless:
+            await self.read()
         return self._complete and self._body_done
 
-    async def _watch(self, request: Request, handler: asyncio.Task[None]) -> None:
+    async def _watch(self) -> None:
         """Notice, once the body was read, when the third party leaves before it has its response."""
         await self._body_read.wait()
         if not await self._server.wait_for_more():
-            request.disconnected.set()
-            await asyncio.sleep(CANCEL_GRACE)
-            handler.cancel()
+            self._third_party_left()
+
+    def _third_party_left(self) -> None:
+        """Tell the application that nobody waits any more, and cancel it soon after."""
+        assert self.request is not None
+        if self.request.disconnected.is_set():
+            return
+        self.request.disconnected.set()
+        if self._handler is not None:
+            asyncio.get_running_loop().call_later(CANCEL_GRACE, self._handler.cancel)
 
     # Body
 
@@ -289,6 +302,9 @@ class _Http1Exchange:
             self._settled = True
             logger.warning("tunnel: the application sent another length than its content-length")
             raise ConnectionResetError("the response does not fit its content-length") from error
+        except ConnectionResetError:
+            self._third_party_left()
+            raise
 
 
 def websocket_headers(headers: Headers) -> Headers:
@@ -300,6 +316,12 @@ def websocket_headers(headers: Headers) -> Headers:
         and not name.lower().startswith(b"sec-websocket-")
         and name.lower() != b"content-length"
     ]
+
+
+def _announces_body(head: h11.Request) -> bool:
+    return bool(content_length(list(head.headers))) or any(
+        name == b"transfer-encoding" for name, _ in head.headers
+    )
 
 
 def _wants_websocket(head: h11.Request) -> bool:

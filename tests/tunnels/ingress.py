@@ -58,7 +58,7 @@ class Ingress:
     def session(self) -> aiohttp.ClientSession:
         """A third party over HTTP/1.1 that resolves the public host to this machine."""
         context = self._authority.client_context("http/1.1")
-        connector = aiohttp.TCPConnector(resolver=_Loopback(), ssl=context)
+        connector = aiohttp.TCPConnector(resolver=Loopback(), ssl=context)
         return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
     async def connect(self, *alpn: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -109,7 +109,7 @@ class Ingress:
         writer.close()
 
 
-class _Loopback(aiohttp.abc.AbstractResolver):
+class Loopback(aiohttp.abc.AbstractResolver):
     """Every name is this machine."""
 
     async def resolve(

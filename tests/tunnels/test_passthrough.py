@@ -179,6 +179,39 @@ class TestHttp1:
                 assert await response.read() == b"%d" % n
         assert len(ingress.bridges) == 1
 
+    async def test_they_are_kept_though_the_app_reads_no_body(
+        self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession
+    ) -> None:
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await respond(send, b"ok", headers=[(b"content-length", b"2")])
+
+        await serve(app)
+        for _ in range(5):
+            async with third_party.get(ingress.url) as response:
+                assert await response.read() == b"ok"
+        assert len(ingress.bridges) == 1
+
+    async def test_an_app_that_reads_no_body_is_ended_with_its_third_party(
+        self, serve: Serve, ingress: Ingress
+    ) -> None:
+        ended = asyncio.Event()
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        await serve(app)
+        _, writer = await ingress.connect("http/1.1")
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await writer.drain()
+        await eventually(lambda: bool(ingress.bridges))
+        writer.close()
+        await ended.wait()
+
     async def test_large_bodies_stream_both_ways(
         self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession
     ) -> None:
@@ -322,6 +355,19 @@ class TestHttp2:
         with pytest.raises(httpx.RemoteProtocolError, match="2"):
             await http2.get("/")
         assert len((await http2.post("/", content=b"x" * 1000)).content) == 1000
+
+    @pytest.mark.parametrize("block", [b"\x0f\x80", b"\xff\xff\xff\xff\xff", b"\x40", b"\x82\x87\x00\x85"])
+    async def test_a_broken_header_block_harms_its_own_connection_only(
+        self, serve: Serve, ingress: Ingress, http2: Http2Client, block: bytes
+    ) -> None:
+        await serve(mirror)
+        assert (await http2.get("/before")).status_code == 200
+        reader, writer = await ingress.connect("h2")
+        settings, headers = b"\0\0\0\4\0\0\0\0\0", len(block).to_bytes(3, "big") + b"\1\5\0\0\0\1"
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + headers + block)
+        await reader.read()
+        assert (await http2.get("/after")).json()["path"] == "/after"
+        assert len(ingress.bridges) == 2
 
     async def test_it_is_not_offered_when_switched_off(self, serve: Serve, ingress: Ingress) -> None:
         await serve(echo, enable_h2_transcode=False)
