@@ -237,6 +237,9 @@ class EdgeExchange:
         else:
             self._gathered.append(data)
             if self._sent >= GATHER_LIMIT:
+                if self._flush_timer is not None:
+                    # While a successor of a draining connection is waited for, it would open a second response.
+                    self._flush_timer.cancel()
                 await self._open_and_flush()
             elif self._flush_timer is None:
                 loop = asyncio.get_running_loop()

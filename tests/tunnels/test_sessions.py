@@ -252,6 +252,33 @@ class TestDrain:
             assert (await edge.request("POST", body=b"x")).body == b"x"
         assert stage.statuses == ["connecting", "connected", "closed"]
 
+    async def test_a_response_that_begins_during_the_handoff_is_posted_once(
+        self, serve: Serve, edge: FakeEdge
+    ) -> None:
+        handling, drained = asyncio.Event(), asyncio.Event()
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            handling.set()
+            await drained.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(3):
+                await send({"type": "http.response.body", "body": b"x" * 50_000, "more_body": True})
+            await send({"type": "http.response.body"})
+
+        await serve(app)
+        posts: list[EdgeStream] = []
+        edge.on_post_opened = posts.append
+        _, reply = await edge.send_envelope()
+        await handling.wait()
+        # For longer than small responses are gathered.
+        edge.hello_answers += [HelloAnswer(503)] * 20
+        edge.drain()
+        await edge.connected(count=2)
+        drained.set()
+        assert (await reply).body == b"x" * 150_000
+        assert len(posts) == 1
+
     async def test_a_key_rejected_during_the_handoff_is_fatal(self, stage: Stage, edge: FakeEdge) -> None:
         listener = stage.listener(echo)
         task = asyncio.ensure_future(served(listener))
