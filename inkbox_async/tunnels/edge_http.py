@@ -238,7 +238,7 @@ class EdgeExchange:
             self._gathered.append(data)
             if self._sent >= GATHER_LIMIT:
                 if self._flush_timer is not None:
-                    # While a successor of a draining connection is waited for, it would open a second response.
+                    # It would open a second response while a draining connection's successor is awaited.
                     self._flush_timer.cancel()
                 await self._open_and_flush()
             elif self._flush_timer is None:
