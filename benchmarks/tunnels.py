@@ -1,9 +1,9 @@
 """Listeners of a tunnel, ours and the official one, behind the sandbox's edge: requests, bodies, latency.
 
-Third parties, edge and listener are a process each. Rates are those of third parties that come by plain HTTP,
-so that the listener has as large a part in them as possible; latency is that of the whole way. Both listeners
-are measured in turns, because other work on the machine would hit only one of them otherwise; of each the
-best turn counts.
+Third parties, edge and listener are a process each. Requests come as the world sends them, over TLS to the
+public host; the large bodies by plain HTTP, so that the listener has as large a part in their rate as
+possible. Both listeners are measured in turns, because other work on the machine would hit only one of them
+otherwise; of each the best turn counts.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ async def _measure(secure: Place, plain: Place, process: Process, result: Result
     caller = await first_caller(secure, BODY)
     _note_latency(result, await latencies(caller, BODY, seconds))
     caller.close()
-    caller = await first_caller(plain, BODY)
     used = process.seconds()
-    achieved, count = await rate(plain, BODY, CONCURRENCY, seconds)
+    achieved, count = await rate(secure, BODY, CONCURRENCY, seconds)
     result.rate = max(result.rate, achieved)
     result.cost = min(result.cost, (process.seconds() - used) / count * 1e6)
+    caller = await first_caller(plain, BODY)
     before = process.megabytes()
     watch = asyncio.create_task(process.most_megabytes())
     start, used = time.perf_counter(), process.seconds()

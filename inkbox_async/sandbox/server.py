@@ -119,7 +119,7 @@ class ApiServer:
 
     def _application(self) -> web.Application:
         application = web.Application(
-            middlewares=[self._public_hosts, self._front], client_max_size=MAX_BODY_BYTES
+            middlewares=[self._front], client_max_size=MAX_BODY_BYTES
         )
         operations = [*self._operations, *(_outside_of_specification(*route) for route in ROUTES)]
         for operation in sorted(operations, key=_literal_segments_first):
@@ -139,16 +139,15 @@ class ApiServer:
                 application.router.add_route("HEAD", spelling or "/", handler)
 
     @web.middleware
-    async def _public_hosts(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
-        """Requests for `{handle}.localhost` are third parties' of a tunnel, in plain HTTP."""
+    async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
+        """Every request passes here; those for `{handle}.localhost` are third parties' of a tunnel."""
         edge = self._sandbox.edge
         if edge is not None and edge.is_public_host(request.host):
             return await edge.serve(request)
-        return await handler(request)
+        return await self._answer(request, handler)
 
-    @web.middleware
-    async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
-        """Every request passes here: its id, the faults, the journal, and errors turned into JSON."""
+    async def _answer(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
+        """Around every request to the API: its id, the faults, the journal, and errors turned into JSON."""
         request_id = uuid.uuid4().hex
         request[_REQUEST_ID] = request_id
         received_at = self._sandbox.clock.now()

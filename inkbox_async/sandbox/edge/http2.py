@@ -17,11 +17,11 @@ from inkbox_async.sandbox.edge.http2_codes import (
     Http2Error,
 )
 from inkbox_async.sandbox.edge.http2_core import LARGEST_STREAM_ID, CoreStream, Http2Core
-from inkbox_async.sandbox.edge.http2_headers import Header
+from inkbox_async.sandbox.edge.http2_headers import Header, RequestHead
 
-STREAM_WINDOW: Final = 1 << 20
+STREAM_WINDOW: Final = 2 << 20
 _CONNECTION_WINDOW: Final = 16 << 20
-_MAX_FRAME: Final = 64 << 10
+_MAX_FRAME: Final = 16 << 10  # the default of HTTP/2, and what one TLS record holds
 _MAX_STREAMS: Final = 4096
 _FLUSH_AT: Final = 128 << 10
 _UNREAD_LIMIT: Final = 16 << 20
@@ -53,7 +53,6 @@ class Stream(CoreStream):
         "_readable",
         "_writable",
         "connection",
-        "pseudo",
         "reset_code",
         "when_ended",
         "when_reset",
@@ -63,13 +62,12 @@ class Stream(CoreStream):
         self,
         connection: Http2Connection,
         stream_id: int,
-        headers: list[Header],
+        head: RequestHead,
         send_window: int,
         receive_window: int,
     ) -> None:
-        super().__init__(stream_id, headers, send_window, receive_window)
+        super().__init__(stream_id, head, send_window, receive_window)
         self.connection = connection
-        self.pseudo = {name: value for name, value in headers if name[0] == 0x3A}
         self.reset_code: int | None = None
         self.when_ended: Callable[[Stream], None] | None = None
         self.when_reset: Callable[[Stream], None] | None = None
@@ -336,8 +334,8 @@ class Http2Connection(asyncio.Protocol):
         for stream in list(self.core.streams.values()):
             stream.on_window()
 
-    def _make_stream(self, stream_id: int, headers: list[Header], send: int, receive: int) -> Stream:
-        return Stream(self, stream_id, headers, send, receive)
+    def _make_stream(self, stream_id: int, head: RequestHead, send: int, receive: int) -> Stream:
+        return Stream(self, stream_id, head, send, receive)
 
     def _release(self) -> None:
         self._held = False

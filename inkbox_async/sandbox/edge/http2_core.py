@@ -43,7 +43,7 @@ from inkbox_async.sandbox.edge.http2_codes import (
     ErrorCode,
     Http2Error,
 )
-from inkbox_async.sandbox.edge.http2_headers import Header, MalformedMessage, check_request, declared_length
+from inkbox_async.sandbox.edge.http2_headers import Header, MalformedMessage, RequestHead, read_head
 
 LARGEST_WINDOW: Final = 2**31 - 1
 LARGEST_STREAM_ID: Final = 2**31 - 1
@@ -67,19 +67,21 @@ class CoreStream:
         "headers",
         "id",
         "local_closed",
+        "pseudo",
         "receive_window",
         "received_length",
         "remote_closed",
         "send_window",
     )
 
-    def __init__(self, stream_id: int, headers: list[Header], send_window: int, receive_window: int) -> None:
+    def __init__(self, stream_id: int, head: RequestHead, send_window: int, receive_window: int) -> None:
         self.id = stream_id
-        self.headers = headers
+        self.headers = head.fields
+        self.pseudo = head.pseudo
         self.send_window = send_window
         self.receive_window = receive_window
         self.credit_owed = 0
-        self.expected_length = declared_length(headers)
+        self.expected_length = head.content_length
         self.received_length = 0
         self.remote_closed = False
         self.local_closed = False
@@ -113,7 +115,7 @@ class Http2Core:
 
     def __init__(
         self,
-        make_stream: Callable[[int, list[Header], int, int], CoreStream],
+        make_stream: Callable[[int, RequestHead, int, int], CoreStream],
         settings: dict[int, int],
         *,
         max_streams: int,
@@ -291,13 +293,13 @@ class Http2Core:
             self._frame(RST_STREAM, 0, stream_id, _UINT32.pack(ErrorCode.REFUSED_STREAM))
             return
         try:
-            check_request(headers)
-            stream = self._make_stream(stream_id, headers, self.peer_initial_window, self._window)
-            if ended and stream.expected_length:
+            head = read_head(headers)
+            if ended and head.content_length:
                 raise MalformedMessage("content-length differs from the body")
         except MalformedMessage:
             self._frame(RST_STREAM, 0, stream_id, _UINT32.pack(ErrorCode.PROTOCOL_ERROR))
             return
+        stream = self._make_stream(stream_id, head, self.peer_initial_window, self._window)
         self.streams[stream_id] = stream
         stream.remote_closed = ended
         stream.on_open()
@@ -474,7 +476,7 @@ class Http2Core:
         if stream.remote_closed:
             return
         stream.credit_owed += size
-        if stream.credit_owed * 2 >= self._window:
+        if stream.credit_owed * 4 >= self._window:
             self._frame(WINDOW_UPDATE, 0, stream.id, _UINT32.pack(stream.credit_owed))
             stream.receive_window += stream.credit_owed
             stream.credit_owed = 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -22,52 +25,90 @@ class MalformedMessage(Exception):
     """The header list breaks a rule that ends its stream."""
 
 
-def check_request(headers: list[Header]) -> None:
-    """Raise `MalformedMessage` for a header list that is not a request."""
-    pseudo: dict[bytes, bytes] = {}
-    fields_begun = False
-    for name, value in headers:
-        if not name or b"\n" in value or b"\r" in value or b"\0" in value:
-            raise MalformedMessage("a field has an empty name or a line break in its value")
-        if name[0] == _COLON:
-            if fields_begun or name in pseudo or name not in _PSEUDO:
-                raise MalformedMessage("a pseudo-header is unknown, doubled or out of place")
-            pseudo[name] = value
-            continue
-        fields_begun = True
-        if not _is_field_name(name):
-            raise MalformedMessage("a field name holds an upper-case or illegal character")
-        if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
-            raise MalformedMessage("a connection-specific field has no place in HTTP/2")
-    if pseudo.get(b":method") == b"CONNECT" and b":protocol" not in pseudo:
-        if b":authority" not in pseudo or b":path" in pseudo or b":scheme" in pseudo:
-            raise MalformedMessage("CONNECT has an authority and nothing else")
-    elif not pseudo.get(b":method") or not pseudo.get(b":scheme") or not pseudo.get(b":path"):
-        raise MalformedMessage("a request needs :method, :scheme and :path")
-    elif b":protocol" in pseudo and pseudo[b":method"] != b"CONNECT":
-        raise MalformedMessage(":protocol belongs to CONNECT")
+@dataclass(slots=True)
+class RequestHead:
+    """A header list that keeps the rules of a request.
+
+    Attributes:
+        fields: All of it, pseudo-headers first.
+        pseudo: The pseudo-headers by name.
+        content_length: Size of the body as declared, None when it is not.
+    """
+
+    fields: list[Header]
+    pseudo: dict[bytes, bytes]
+    content_length: int | None
+
+
+class _Role(Enum):
+    PSEUDO = auto()
+    ORDINARY = auto()
+    CONTENT_LENGTH = auto()
+    TE = auto()
+    MISPLACED = auto()
+    ILLEGAL = auto()
 
 
 @lru_cache(maxsize=4096)
-def _is_field_name(name: bytes) -> bool:
-    return len(name.translate(None, _NOT_IN_NAMES)) == len(name)
+def _role(name: bytes) -> _Role:
+    if name in _PSEUDO:
+        return _Role.PSEUDO
+    if not name or name[0] == _COLON or len(name.translate(None, _NOT_IN_NAMES)) != len(name):
+        return _Role.ILLEGAL
+    if name in _CONNECTION_SPECIFIC:
+        return _Role.MISPLACED
+    return {b"content-length": _Role.CONTENT_LENGTH, b"te": _Role.TE}.get(name, _Role.ORDINARY)
 
 
-def declared_length(headers: list[Header]) -> int | None:
-    """The value of `content-length`, None without one.
+def read_head(fields: list[Header]) -> RequestHead:
+    """Check a header list and find in it what its stream needs.
 
     Raises:
-        MalformedMessage: It is not a number, or several differ.
+        MalformedMessage: It is not a request.
     """
-    values = {value for name, value in headers if name == b"content-length"}
-    if not values:
-        return None
-    value = values.pop()
-    if values or not value.isdigit():
-        raise MalformedMessage("content-length is not one number")
-    return int(value)
+    pseudo: dict[bytes, bytes] = {}
+    length: bytes | None = None
+    fields_begun = False
+    for name, value in fields:
+        role = _role(name)
+        if role is _Role.PSEUDO:
+            if fields_begun or name in pseudo:
+                raise MalformedMessage("a pseudo-header is doubled or out of place")
+            pseudo[name] = value
+            continue
+        fields_begun = True
+        if role is _Role.ORDINARY:
+            continue
+        if role is _Role.CONTENT_LENGTH:
+            if not value.isdigit() or length not in (None, value):
+                raise MalformedMessage("content-length is not one number")
+            length = value
+        elif role is _Role.ILLEGAL:
+            raise MalformedMessage("a field name is empty, unknown or holds an illegal character")
+        elif role is _Role.MISPLACED or value != b"trailers":
+            raise MalformedMessage("a connection-specific field has no place in HTTP/2")
+    _check_values([value for _, value in fields])
+    _check_pseudo(pseudo)
+    return RequestHead(fields, pseudo, int(length) if length is not None else None)
+
+
+def _check_values(values: Sequence[bytes]) -> None:
+    text = b"".join(values)
+    if b"\n" in text or b"\r" in text or b"\0" in text:
+        raise MalformedMessage("a field's value holds a line break or a NUL")
+
+
+def _check_pseudo(pseudo: dict[bytes, bytes]) -> None:
+    method = pseudo.get(b":method")
+    if method == b"CONNECT" and b":protocol" not in pseudo:
+        if b":authority" not in pseudo or b":path" in pseudo or b":scheme" in pseudo:
+            raise MalformedMessage("CONNECT has an authority and nothing else")
+    elif not method or not pseudo.get(b":scheme") or not pseudo.get(b":path"):
+        raise MalformedMessage("a request needs :method, :scheme and :path")
+    elif method != b"CONNECT" and b":protocol" in pseudo:
+        raise MalformedMessage(":protocol belongs to CONNECT")
 
 
 def header_list_size(headers: list[Header]) -> int:
     """Size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it."""
-    return sum(len(name) + len(value) + 32 for name, value in headers)
+    return sum([len(name) + len(value) + 32 for name, value in headers])  # a list: this is a hot path

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Final, TypeAlias
 
 from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord
@@ -36,8 +37,8 @@ class Exchange:
 
     __slots__ = ("id", "reply", "session")
 
-    def __init__(self, session: Session) -> None:
-        self.id = str(uuid.uuid4())
+    def __init__(self, request_id: str, session: Session) -> None:
+        self.id = request_id
         self.session = session
         self.reply: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
         """The stream of the response post, as soon as its head is here."""
@@ -90,6 +91,7 @@ class Relay:
         self._sessions: set[Session] = set()
         self._waiting: deque[asyncio.Future[Intake]] = deque()
         self._exchanges: dict[str, Exchange] = {}
+        self._request_ids = _request_ids()
         self._bridges: dict[str, ExpectedBridge] = {}
         self._handover: asyncio.TimerHandle | None = None
         self._lingering: set[asyncio.TimerHandle] = set()
@@ -243,7 +245,7 @@ class Relay:
 
     def open_exchange(self, session: Session) -> Exchange:
         """A new request id, given to `session`."""
-        exchange = Exchange(session)
+        exchange = Exchange(next(self._request_ids), session)
         self._exchanges[exchange.id] = exchange
         return exchange
 
@@ -315,6 +317,12 @@ class Relay:
         async with self._record_lock:
             if self.live is None and self._handover is None:
                 await self._directory.mark_disconnected(self.record.id, self._directory.now())
+
+
+def _request_ids() -> Iterator[str]:
+    """Ids that look like UUIDs and differ in their last group: a random one each would cost more."""
+    beginning = str(uuid.uuid4())[:24]
+    return (f"{beginning}{number:012x}" for number in itertools.count(1))
 
 
 def _result(future: asyncio.Future[Stream]) -> Stream | None:
