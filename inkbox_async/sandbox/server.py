@@ -118,9 +118,7 @@ class ApiServer:
             self._runner = None
 
     def _application(self) -> web.Application:
-        application = web.Application(
-            middlewares=[self._front], client_max_size=MAX_BODY_BYTES
-        )
+        application = web.Application(middlewares=[self._front], client_max_size=MAX_BODY_BYTES)
         operations = [*self._operations, *(_outside_of_specification(*route) for route in ROUTES)]
         for operation in sorted(operations, key=_literal_segments_first):
             serve = self._control if operation.area == "sandbox" else self._operation
