@@ -12,7 +12,7 @@ from jh2.connection import Encoder
 
 from inkbox_async.sandbox.edge.http2_codes import PREFACE, ErrorCode
 from inkbox_async.sandbox.edge.http2_core import CoreStream, Http2Core
-from inkbox_async.sandbox.edge.http2_headers import Header
+from inkbox_async.sandbox.edge.http2_headers import RequestHead
 
 from .conftest import RunningEdge
 from .directory import TUNNEL_ID
@@ -42,8 +42,8 @@ OPENING = PREFACE + frame(SETTINGS, 0, 0)
 class Recorder(CoreStream):
     """A stream that remembers what happened to it."""
 
-    def __init__(self, stream_id: int, headers: list[Header], send_window: int, receive_window: int) -> None:
-        super().__init__(stream_id, headers, send_window, receive_window)
+    def __init__(self, stream_id: int, head: RequestHead, send_window: int, receive_window: int) -> None:
+        super().__init__(stream_id, head, send_window, receive_window)
         self.body = b""
         self.reset: int | None = None
         self.ended = False
@@ -68,8 +68,8 @@ class Peer:
         )
         self.core.output.clear()
 
-    def _make(self, stream_id: int, headers: list[Header], send: int, receive: int) -> Recorder:
-        self.seen[stream_id] = Recorder(stream_id, headers, send, receive)
+    def _make(self, stream_id: int, head: RequestHead, send: int, receive: int) -> Recorder:
+        self.seen[stream_id] = Recorder(stream_id, head, send, receive)
         return self.seen[stream_id]
 
     def feed(self, *frames: bytes) -> Peer:
