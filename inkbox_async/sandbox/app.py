@@ -285,7 +285,7 @@ class Sandbox:
         services.push_async_callback(api.stop)
         host = f"[{shown_host}]" if ":" in shown_host else shown_host
         self.settings.base_url = f"http://{host}:{api.port}"
-        edge = TunnelEdge(self, self._host, self._edge_port, self._data)
+        edge = TunnelEdge(self.settings, self.store, self.clock, self._host, self._edge_port, self._data)
         services.push_async_callback(edge.stop)
         self.settings.edge_port = await edge.start()
         self.settings.edge_host = shown_host

@@ -24,8 +24,9 @@ from inkbox_async.generated.models.sandbox import (
 from inkbox_async.generated.queries.sandbox import ControlGetSignupCodeQuery, ControlListOutboxQuery
 
 from . import outbox
+from .controlling import ControlCall, controls
 from .domains import default_domain, register_domain, show_domain
-from .handling import ControlCall, controls, invalid, not_found
+from .handling import invalid, not_found
 from .limits import Limits
 from .mail.addresses import normalise_domain
 from .organizations import create_organization, new_organization
@@ -160,7 +161,7 @@ async def list_requests(call: ControlCall) -> list[SandboxRequest]:
     """The journal."""
 
     def read() -> list[SandboxRequest]:
-        return [SandboxRequest(**asdict(entry)) for entry in call.sandbox.requests()]
+        return [SandboxRequest(**asdict(entry)) for entry in call.sandbox.journal.entries()]
 
     return await asyncio.to_thread(read)
 

@@ -23,16 +23,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple
+from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from inkbox_async.operation import Operation
 
 from .limits import Limits
 from .settings import Settings
 from .store import Tx
-
-if TYPE_CHECKING:
-    from .app import Sandbox
 
 Ts = TypeVarTuple("Ts")
 JSON: TypeAlias = Any  # Any: JSON values of every type
@@ -186,33 +183,11 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class ControlCall:
-    """One validated request of the control API. Its handler runs on the sandbox's event loop and may wait.
-
-    Attributes:
-        sandbox: The sandbox; `await call.sandbox.store.run(function)` runs a transaction.
-        path, query, body, headers, content: As in `Call`; `body` is None for a body of another media type.
-        content_type: Media type of the request body.
-    """
-
-    sandbox: Sandbox
-    path: Mapping[str, Any] = field(default_factory=dict)  # Any: as in Call
-    query: Any = None  # Any: as in Call
-    body: Any = None  # Any: as in Call
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
-    content_type: str = "application/json"
-
-
 Handler: TypeAlias = Callable[[Call], Any]  # Any: a different answer for every operation
-ControlHandler: TypeAlias = Callable[[ControlCall], Awaitable[Any]]  # Any: as for Handler
 H = TypeVar("H", bound=Handler)
-C = TypeVar("C", bound=ControlHandler)
 K = TypeVar("K")
 
 HANDLERS: dict[str, Handler] = {}
-CONTROLS: dict[str, ControlHandler] = {}
 ROUTES: dict[tuple[str, str], Handler] = {}
 
 
@@ -220,17 +195,7 @@ def handles(operation_id: str) -> Callable[[H], H]:
     """Make the function the handler of an operation of the specification, named by its `operationId`."""
 
     def register(handler: H) -> H:
-        _claim(HANDLERS, operation_id, handler)
-        return handler
-
-    return register
-
-
-def controls(operation_id: str) -> Callable[[C], C]:
-    """Make the coroutine function the handler of an operation of the control API (`openapi/sandbox.yaml`)."""
-
-    def register(handler: C) -> C:
-        _claim(CONTROLS, operation_id, handler)
+        claim(HANDLERS, operation_id, handler)
         return handler
 
     return register
@@ -243,12 +208,13 @@ def serves(method: str, path: str) -> Callable[[H], H]:
     """
 
     def register(handler: H) -> H:
-        _claim(ROUTES, (method, path), handler)
+        claim(ROUTES, (method, path), handler)
         return handler
 
     return register
 
 
-def _claim(registry: MutableMapping[K, Any], key: K, handler: object) -> None:  # Any: handlers of every kind
+def claim(registry: MutableMapping[K, Any], key: K, handler: object) -> None:  # Any: handlers of every kind
+    """Enter a handler in its table; a second one for the same key is a mistake of ours."""
     if registry.setdefault(key, handler) is not handler:
         raise ValueError(f"{key} has two handlers: {registry[key]!r} and {handler!r}")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -17,13 +17,12 @@ from inkbox_async.operation import Operation
 
 from . import areas
 from .auth import authenticate
-from .handling import CONTROLS, HANDLERS, ROUTES, Answer, ApiError, Call, ControlCall
+from .controlling import CONTROLS, ControlCall
+from .handling import HANDLERS, ROUTES, Answer, ApiError, Call
 from .loopback import refuse_strangers
+from .parts import Parts
 from .requests import MAX_BODY_BYTES, Body, encode, parse_path, parse_query, read_body
 from .store import Tx
-
-if TYPE_CHECKING:
-    from .app import Sandbox
 
 logger = logging.getLogger("inkbox_async.sandbox")
 
@@ -84,7 +83,7 @@ class ApiServer:
     """Serves the API, the control API and the console of one sandbox on one port."""
 
     def __init__(
-        self, sandbox: Sandbox, host: str, port: int, operations: Sequence[Operation] | None = None
+        self, sandbox: Parts, host: str, port: int, operations: Sequence[Operation] | None = None
     ) -> None:
         """`operations` replaces the specification's table, for tests."""
         areas.load()

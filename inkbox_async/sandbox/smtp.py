@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from .mail.outsiders import receive
 from .mail.rows import active_mailbox
 from .mail.words import storable
+from .parts import Parts
 from .settings import PLATFORM_DOMAIN
-
-if TYPE_CHECKING:
-    from .app import Sandbox
 
 logger = logging.getLogger("inkbox_async.sandbox")
 
@@ -32,7 +29,7 @@ _NULL_SENDER = "<>"
 class SmtpServer:
     """Takes in mail for the mailboxes of one sandbox."""
 
-    def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
+    def __init__(self, sandbox: Parts, host: str, port: int) -> None:
         """`port` 0 takes a free one; `port` is the real one after `start`."""
         self._sandbox = sandbox
         self._host = host
@@ -105,7 +102,7 @@ class _SmtpSession(SMTP):
 class _Reception:
     """Decides about senders, recipients and messages."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Parts) -> None:
         self._sandbox = sandbox
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name

@@ -8,18 +8,15 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Row
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from .auth import caller_of_key
+from .clock import Clock
 from .edge import CertificateAuthority, Edge, EdgeLimits, EdgeNames, TunnelRecord, Verdict
+from .settings import Settings
 from .store import Store, Tx
 from .tunnels import TOPIC
-
-if TYPE_CHECKING:
-    from .app import Sandbox
-    from .clock import Clock
 
 _AUTHORITY_SUFFIX = ".tls"
 
@@ -32,12 +29,18 @@ class TunnelEdge:
     """
 
     def __init__(
-        self, sandbox: Sandbox, host: str, port: int, data: Path | None, limits: EdgeLimits | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        host: str,
+        port: int,
+        data: Path | None,
+        limits: EdgeLimits | None = None,
     ) -> None:
-        settings = sandbox.settings
+        self._store = store
+        self._clock = clock
         self._host, self._port = host, port
-        self._store = sandbox.store
-        self._clock = sandbox.clock
         self._temporary: Path | None = None
         if data is None:
             self._temporary = directory = Path(tempfile.mkdtemp(prefix="inkbox-sandbox-"))

@@ -17,9 +17,10 @@ from inkbox_async.generated.models.tunnels import (
 
 from .channels import tunnel_fields
 from .clock import parse_timestamp, timestamp
+from .controlling import ControlCall, controls
 from .edge import CsrRefused
 from .handles import normalise_handle
-from .handling import ApiError, Call, ControlCall, controls, handles, invalid, not_found, too_many
+from .handling import ApiError, Call, handles, invalid, not_found, too_many
 from .lifecycle import when_identity_is_deleted
 from .store import Tx
 

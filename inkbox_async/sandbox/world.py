@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from inkbox_async.generated.models.identities import Domain
@@ -20,11 +20,10 @@ from inkbox_async.generated.models.sandbox import (
     WorldTextResult,
 )
 
-from .handling import CONTROLS, ApiError, ControlCall
+from .controlling import CONTROLS, ControlCall
+from .handling import ApiError
+from .parts import Parts
 from .requests import checked, parse_path, resolve
-
-if TYPE_CHECKING:
-    from .app import Sandbox
 
 
 class World:
@@ -34,7 +33,7 @@ class World:
     for what would be an error there.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Parts) -> None:
         self._sandbox = sandbox
 
     async def send_email(

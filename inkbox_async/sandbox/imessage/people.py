@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from inkbox_async.generated.models.imessage import IMessageReactionType
 from inkbox_async.generated.models.sandbox import WorldIMessage, WorldIMessageResult
+from inkbox_async.sandbox.controlling import ControlCall, controls
 from inkbox_async.sandbox.e164 import check_number
 from inkbox_async.sandbox.handles import normalise_handle
-from inkbox_async.sandbox.handling import ApiError, ControlCall, controls, invalid, not_found
+from inkbox_async.sandbox.handling import ApiError, invalid, not_found
 from inkbox_async.sandbox.imessage import media, triage
 from inkbox_async.sandbox.imessage.announcing import announce_message, announce_reaction
 from inkbox_async.sandbox.imessage.assignments import active_assignment

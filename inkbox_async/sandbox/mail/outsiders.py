@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from inkbox_async.generated.models.sandbox import (
     SetWorldOutcomeRequest,
@@ -16,7 +15,8 @@ from inkbox_async.generated.models.sandbox import (
     WorldOutcome,
 )
 from inkbox_async.generated.queries.sandbox import ControlSendEmailQuery
-from inkbox_async.sandbox.handling import ApiError, ControlCall, controls, invalid
+from inkbox_async.sandbox.controlling import ControlCall, controls
+from inkbox_async.sandbox.handling import ApiError, invalid
 from inkbox_async.sandbox.mail.addresses import comparable, domain_of, normalise_address
 from inkbox_async.sandbox.mail.compose import Outgoing, render
 from inkbox_async.sandbox.mail.delivery import Delivery, deliver
@@ -24,15 +24,13 @@ from inkbox_async.sandbox.mail.mime import Attachment, parse
 from inkbox_async.sandbox.mail.references import message_ids, new_message_id
 from inkbox_async.sandbox.mail.words import from_base64
 from inkbox_async.sandbox.outcomes import EVERYBODY, KINDS, Outcome, set_outcome
-
-if TYPE_CHECKING:
-    from inkbox_async.sandbox.app import Sandbox
+from inkbox_async.sandbox.parts import Parts
 
 _SMALL = 64 * 1024  # larger messages are parsed off the event loop
 
 
 async def receive(
-    sandbox: Sandbox, raw: bytes, mail_from: str | None, recipients: Sequence[str]
+    sandbox: Parts, raw: bytes, mail_from: str | None, recipients: Sequence[str]
 ) -> list[Delivery]:
     """Take in a message from outside.
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from datetime import datetime
 from sqlite3 import Row
-from typing import TYPE_CHECKING
 
 from inkbox_async.generated.models.sandbox import (
     SandboxCallFrame,
@@ -15,17 +14,16 @@ from inkbox_async.generated.models.sandbox import (
     WorldText,
     WorldTextResult,
 )
+from inkbox_async.sandbox.controlling import ControlCall, controls
 from inkbox_async.sandbox.e164 import check_number
-from inkbox_async.sandbox.handling import ApiError, ControlCall, controls, invalid, not_found
+from inkbox_async.sandbox.handling import ApiError, invalid, not_found
+from inkbox_async.sandbox.parts import Parts
 from inkbox_async.sandbox.phone import audio, media
 from inkbox_async.sandbox.phone.arrivals import arrive
 from inkbox_async.sandbox.phone.delivery import receive
 from inkbox_async.sandbox.phone.rows import live_number_by_value
 from inkbox_async.sandbox.settings import Settings
 from inkbox_async.sandbox.store import Tx
-
-if TYPE_CHECKING:
-    from inkbox_async.sandbox.app import Sandbox
 
 _SCHEMES = ("http", "https", "data")
 
@@ -125,7 +123,7 @@ def _number(tx: Tx, number: str) -> Row:
     return row
 
 
-async def _file(sandbox: Sandbox, url: str, index: int) -> media.File:
+async def _file(sandbox: Parts, url: str, index: int) -> media.File:
     try:
         return await sandbox.phone.fetch(url)
     except media.Unreachable as error:

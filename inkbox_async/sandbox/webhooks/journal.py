@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inkbox_async.generated.models.sandbox import WebhookAttempt
 from inkbox_async.generated.queries.sandbox import ControlListWebhookAttemptsQuery
-from inkbox_async.sandbox.handling import ControlCall, controls
+from inkbox_async.sandbox.controlling import ControlCall, controls
 
 from .attempts import attempts
 
