@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, get_args
 
 import aiohttp
@@ -96,9 +99,26 @@ def _body_text(body: bytes) -> str:
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """`Retry-After` in seconds; None when it is missing, a date, negative or absurd."""
+    """`Retry-After` in seconds (RFC 9110, 10.2.3); None when it is missing, negative or absurd.
+
+    A date is counted from the server's own `Date`, so that clocks need not agree; one that is past is 0.
+    """
     text = headers.get("Retry-After", "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) <= 9 else None
+    until = _http_date(text)
+    if until is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or datetime.now(timezone.utc)
+    return max(0, math.ceil((until - now).total_seconds()))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
 
 
 def redirect_error(

@@ -6,6 +6,8 @@ import copy
 import inspect
 import json
 import pickle
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 from uuid import UUID
 
@@ -178,14 +180,29 @@ def test_bodies_without_a_detail_are_their_text(body: bytes, detail: object) -> 
         ("0", 0),
         ("-1", None),
         ("1.5", None),
-        ("Fri, 31 Dec 2027 23:59:59 GMT", None),
+        ("Fri, 31 Dec 2027 23:59:59 GMT", 59),
+        ("Friday, 31-Dec-27 23:59:59 GMT", 59),
+        ("Fri Dec 31 23:59:59 2027", 59),
+        ("Fri, 31 Dec 2027 00:00:00 GMT", 0),
+        ("Fri, 99 Dec 2027 23:59:59 GMT", None),
+        ("soon", None),
         ("", None),
         ("٣", None),
         ("9" * 10_000, None),
     ],
 )
 def test_retry_after(header: str, seconds: int | None) -> None:
-    assert error_for(429, {"detail": "slow"}, {"Retry-After": header}).retry_after_seconds == seconds
+    headers = {"Retry-After": header, "Date": "Fri, 31 Dec 2027 23:59:00 GMT"}
+
+    assert error_for(429, {"detail": "slow"}, headers).retry_after_seconds == seconds
+
+
+def test_a_date_to_retry_after_counts_from_now_without_a_date_of_the_server() -> None:
+    later = format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)
+
+    seconds = error_for(429, {"detail": "slow"}, {"Retry-After": later}).retry_after_seconds
+
+    assert 3500 < seconds <= 3600
 
 
 def test_the_header_wins_over_the_body() -> None:

@@ -277,6 +277,27 @@ async def test_retry_after_is_waited_for(
     assert waits[1] < 1
 
 
+async def test_a_date_to_retry_after_is_waited_for(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("inkbox_async.transport.pause", wait)
+    now = "Fri, 31 Dec 2027 23:59:00 GMT"
+    soon = Answer(503, headers={"Date": now, "Retry-After": "Fri, 31 Dec 2027 23:59:04 GMT"})
+    late = Answer(503, headers={"Date": now, "Retry-After": "Fri, 31 Dec 2027 23:59:59 GMT"})
+    server.answers = [soon, late]
+
+    with pytest.raises(InkboxAPIError) as caught:
+        await connect().request("GET", "/api/v1/x", None)
+
+    assert waits == [4]
+    assert caught.value.retry_after_seconds == 59
+
+
 async def test_a_long_retry_after_is_the_callers_business(server: Server, connect: Connect) -> None:
     server.answers = [Answer(429, {"detail": "slow down"}, headers={"Retry-After": "6"})]
 
