@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, get_args
 
@@ -109,7 +109,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> int | None:
     until = _http_date(text)
     if until is None:
         return None
-    now = _http_date(headers.get("Date", "")) or datetime.now(timezone.utc)
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
     return max(0, math.ceil((until - now).total_seconds()))
 
 
@@ -118,7 +118,7 @@ def _http_date(text: str) -> datetime | None:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def redirect_error(

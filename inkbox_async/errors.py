@@ -40,6 +40,11 @@ from uuid import UUID
 BlockingNamespace: TypeAlias = Literal["identities", "tunnels", "mail"]
 """Where a handle is already taken."""
 
+LONGEST_LINE = 500
+"""Characters of a text from the server that are shown in a message; `detail` holds it whole."""
+
+_NO_DETAIL = "the server gave no detail"
+
 Detail: TypeAlias = str | dict[str, Any] | list[Any] | None  # Any: whatever JSON the server put there
 
 
@@ -367,7 +372,9 @@ def readable_detail(detail: Detail) -> str:
     Input values echoed by validation errors are left out: they may be secrets.
     """
     if isinstance(detail, str):
-        return detail
+        # A gateway's page of HTML is a text, too.
+        line = " ".join(detail.split())
+        return (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…") or _NO_DETAIL
     if isinstance(detail, Mapping):
         code = detail_code(detail)
         for key in ("message", "detail", "reason"):
@@ -377,13 +384,14 @@ def readable_detail(detail: Detail) -> str:
         return code if code else json.dumps(detail, default=str)
     if isinstance(detail, list):
         return "; ".join(_validation_line(item) for item in detail) or "invalid request"
-    return "the server gave no detail"
+    return _NO_DETAIL if detail is None else json.dumps(detail, default=str)
 
 
 def _validation_line(item: object) -> str:
     if not isinstance(item, Mapping):
         return str(item)
-    place = ".".join(str(part) for part in item.get("loc") or ())
+    location = item.get("loc")
+    place = ".".join(str(part) for part in location) if isinstance(location, list) else ""
     return f"{place}: {item.get('msg', 'invalid')}" if place else str(item.get("msg", "invalid"))
 
 

@@ -71,13 +71,13 @@ def sequence(values: Iterable[T], name: str) -> list[T]: ...
 
 
 def sequence(values: Iterable[T] | None, name: str) -> list[T] | None:
-    """A list argument as a list; a single text in its place is the caller's slip.
+    """A list argument as a list; a single value in its place is the caller's slip.
 
     Raises:
-        ValueError: The value is one text or one mapping instead of a list.
+        ValueError: The value is one text, mapping or other single value instead of a list.
     """
     if values is None:
         return None
-    if isinstance(values, (str, bytes, Mapping)):
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be a list, even for one: {name}=[...]")
     return list(values)

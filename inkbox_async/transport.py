@@ -328,7 +328,7 @@ class Transport:
         try:
             if data is None or (isinstance(data, bytes) and len(data) <= PIECE):
                 response = await self._open(session, call, url, call.headers, data)
-                body = await response.read()
+                body = await _whole_body(response)
             else:
                 headers = call.headers
                 async with asyncio.timeout(None) as deadline:
@@ -339,7 +339,7 @@ class Transport:
                         headers = headers.copy()
                         headers["Content-Length"] = str(data.size)
                     response = await self._open(session, call, url, headers, data)
-                    body = await response.read()
+                    body = await _whole_body(response)
         except (aiohttp.ClientError, OSError) as error:
             failure, cause = connection_error(
                 error,
@@ -406,6 +406,14 @@ async def collect_notices(transport: Transport, work: Callable[[Transport], Awai
 
 def _phases(timeout: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=timeout, sock_connect=timeout, sock_read=timeout)
+
+
+async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
+    body = await response.read()
+    if response.status == 101:
+        # Nobody asked for another protocol, and aiohttp leaves the connection to whoever did.
+        response.close()
+    return body
 
 
 def _decoded(call: _Call, decode: Decoder, body: bytes) -> Any:  # Any: what `decode` makes

@@ -6,7 +6,7 @@ import copy
 import inspect
 import json
 import pickle
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from uuid import UUID
@@ -198,7 +198,7 @@ def test_retry_after(header: str, seconds: int | None) -> None:
 
 
 def test_a_date_to_retry_after_counts_from_now_without_a_date_of_the_server() -> None:
-    later = format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
     seconds = error_for(429, {"detail": "slow"}, {"Retry-After": later}).retry_after_seconds
 
@@ -237,6 +237,14 @@ def test_the_message_says_what_where_and_when() -> None:
         ({"message": "m"}, "m"),
         ({"other": 1}, '{"other": 1}'),
         (None, "the server gave no detail"),
+        ("", "the server gave no detail"),
+        (5, "5"),
+        ("<html>\n  <b>Bad Gateway</b>\n</html>\n", "<html> <b>Bad Gateway</b> </html>"),
+        ("x" * 2000, "x" * 500 + "…"),
+        (
+            [{"loc": "body", "msg": "odd place"}, {"loc": 5}, {"loc": None, "msg": None}],
+            "odd place; invalid; None",
+        ),
         ([], "invalid request"),
         (
             [{"loc": ["body", "to", 0], "msg": "bad address", "input": "secret"}, {"msg": "also bad"}, "odd"],

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..generated.resources.identities import ApiKeysResource, DomainsResource, WhoamiResource
-    from ..generated.resources.imessage import IMessageContactRulesResource
-    from ..generated.resources.mail import MailboxesResource, MailContactRulesResource
+    from ..generated.resources.mail import MailboxesResource
     from ..generated.resources.phone import (
-        PhoneContactRulesResource,
         PhoneNumbersResource,
         SmsOptInsResource,
         TextsResource,
@@ -22,9 +20,11 @@ if TYPE_CHECKING:
     from .calls import CallsResource
     from .contacts import ContactsResource
     from .identities import IdentitiesResource
-    from .imessages import IMessagesResource
+    from .imessages import IMessageContactRulesResource, IMessagesResource
+    from .mail_contact_rules import MailContactRulesResource
     from .messages import MessagesResource
     from .notes import NotesResource
+    from .phone_contact_rules import PhoneContactRulesResource
     from .signing_keys import SigningKeysResource
     from .threads import ThreadsResource
     from .webhook_subscriptions import WebhooksNamespace
@@ -94,7 +94,7 @@ class Resources:
     @cached_property
     def mail_contact_rules(self) -> MailContactRulesResource:
         """Who may write to a mailbox."""
-        from ..generated.resources.mail import MailContactRulesResource
+        from .mail_contact_rules import MailContactRulesResource
 
         return MailContactRulesResource(self._transport)
 
@@ -136,7 +136,7 @@ class Resources:
     @cached_property
     def phone_contact_rules(self) -> PhoneContactRulesResource:
         """Who may call and text a phone number."""
-        from ..generated.resources.phone import PhoneContactRulesResource
+        from .phone_contact_rules import PhoneContactRulesResource
 
         return PhoneContactRulesResource(self._transport)
 
@@ -164,7 +164,7 @@ class Resources:
     @cached_property
     def imessage_contact_rules(self) -> IMessageContactRulesResource:
         """Who gets through to an identity over iMessage."""
-        from ..generated.resources.imessage import IMessageContactRulesResource
+        from .imessages import IMessageContactRulesResource
 
         return IMessageContactRulesResource(self._transport)
 

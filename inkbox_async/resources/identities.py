@@ -49,6 +49,9 @@ def _check_update(
     shared_phone = modes.get("phone_filter_mode")
     if shared_phone is not None and imessage_filter_mode is not None and shared_phone != imessage_filter_mode:
         raise ValueError("phone_filter_mode and imessage_filter_mode are one setting: pass one of them")
+    slack = modes.get("slack_filter_mode")
+    if slack is not None:
+        _check_mode("slack_filter_mode", slack)
     for channel in _CHANNELS:
         shared = modes.get(f"{channel}_filter_mode")
         if channel == "phone" and shared is None:
@@ -60,8 +63,12 @@ def _check_update(
                 continue
             if shared is not None:
                 raise ValueError(f"pass {name} or the mode of both directions, not both")
-            if not isinstance(mode, str) or not FilterMode(mode).is_known:
-                raise ValueError(f"{name} must be 'whitelist' or 'blacklist', not {mode!r}")
+            _check_mode(name, mode)
+
+
+def _check_mode(name: str, mode: object) -> None:
+    if not isinstance(mode, str) or not FilterMode(mode).is_known:
+        raise ValueError(f"{name} must be 'whitelist' or 'blacklist', not {mode!r}")
 
 
 class IdentitiesResource(generated.IdentitiesResource):

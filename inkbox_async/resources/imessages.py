@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from ..generated.models.imessage import IMessageMediaUpload, IMessageReactionType
 from ..generated.resources import imessage as generated
 from .checks import checked
+from .rule_checks import check_rule_direction, check_rule_update
 
 MAX_MEDIA_BYTES = 10 * 1024 * 1024
 """Largest file that can be uploaded."""
@@ -107,3 +108,12 @@ def _form(boundary: str, content: bytes, filename: str, content_type: str) -> by
         f'filename="{filename.translate(_IN_QUOTES)}"\r\nContent-Type: {content_type}\r\n\r\n'
     )
     return b"".join((head.encode(), content, f"\r\n--{boundary}--\r\n".encode()))
+
+
+class IMessageContactRulesResource(generated.IMessageContactRulesResource):
+    """Who gets through to an identity over iMessage."""
+
+    list = checked(check_rule_direction)(generated.IMessageContactRulesResource.list)
+    list_all = checked(check_rule_direction)(generated.IMessageContactRulesResource.list_all)
+    create = checked(check_rule_direction)(generated.IMessageContactRulesResource.create)
+    update = checked(check_rule_update)(generated.IMessageContactRulesResource.update)

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import InkboxAPIError, InkboxResponseError
-from ..generated.models.mail import AttachmentLink, Message
+from ..generated.models.mail import AttachmentLink, ForwardMode, Message
 from ..generated.resources import mail as generated
 from ..resource import segment
-from .checks import prepared
+from .checks import checked, prepared
 
 
 async def _answered_message(
@@ -40,10 +40,16 @@ async def _answered_message(
     return {}
 
 
+def _check_forward(*, mode: object = ForwardMode.INLINE, **_: object) -> None:
+    if mode not in tuple(ForwardMode):
+        raise ValueError(f"mode must be 'inline' or 'wrapped', not {mode!r}")
+
+
 class MessagesResource(generated.MessagesResource):
     """Mail messages: list, read, send, answer, forward, flag, delete."""
 
     send = prepared(_answered_message)(generated.MessagesResource.send)
+    forward = checked(_check_forward)(generated.MessagesResource.forward)
 
     async def mark_read(self, email_address: str, message_id: UUID | str) -> Message:
         """Marks a message as read. Arguments, result and errors are those of `update_flags`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from inkbox_async.errors import (
     InkboxConnectionError,
     InkboxError,
+    InkboxResponseError,
     InkboxTimeoutError,
 )
 from inkbox_async.modeling import InkboxModel
@@ -151,6 +153,18 @@ async def test_broken_answers(connect: Connect, reply: bytes, says: str) -> None
     while error is not None:
         assert "secret" not in f"{error!s} {error!r}"
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_server_that_changes_the_protocol_unasked_leaves_nothing_open(connect: Connect) -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    async with Wire(switch, keep_open=True) as wire:
+        transport = connect(base_url=wire.url)
+
+        with pytest.raises(InkboxResponseError):
+            await transport.request("POST", "/api/v1/x", dict[str, Any], body={})
+
+        gc.collect()
 
 
 async def test_one_connection_serves_one_request_after_another(server: Server, connect: Connect) -> None:

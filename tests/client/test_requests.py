@@ -325,7 +325,8 @@ def test_refused_segments(value: Any) -> None:
 def test_sequences() -> None:
     assert sequence(("a", "b"), "to") == ["a", "b"]
     assert sequence(None, "to") is None
-    for wrong in ("a@b.example", b"x", {"a": 1}):
+    wrong: Any
+    for wrong in ("a@b.example", b"x", {"a": 1}, UUID(int=1), 5):
         with pytest.raises(ValueError, match="to must be a list"):
             sequence(wrong, "to")
 
