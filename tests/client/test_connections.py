@@ -157,6 +157,7 @@ async def test_broken_answers(connect: Connect, reply: bytes, says: str) -> None
 
 @pytest.mark.filterwarnings("error")
 async def test_a_server_that_changes_the_protocol_unasked_leaves_nothing_open(connect: Connect) -> None:
+    asyncio.get_running_loop().set_debug(True)  # in which aiohttp tells of what is left open
     switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
     async with Wire(switch, keep_open=True) as wire:
         transport = connect(base_url=wire.url)
