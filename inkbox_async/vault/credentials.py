@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 from uuid import UUID
 
-from .decrypted import DecryptedVaultSecret, UnreadableSecret, canonical_id, totp_code
+from .decrypted import DecryptedVaultSecret, UnreadableSecret, totp_code
 from .exceptions import SecretNotFoundError, SecretTypeError
 from .payloads import (
     APIKeyPayload,
@@ -16,6 +16,7 @@ from .payloads import (
     SecretPayload,
     SSHKeyPayload,
 )
+from .sealed import canonical_id
 from .totp import TOTPCode
 
 P = TypeVar("P", bound=SecretPayload)

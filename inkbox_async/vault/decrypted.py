@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+from pydantic import ValidationError
 
 from ..generated.models.vault import VaultSecret, VaultSecretDetail
 from .crypto import VaultCipher
@@ -17,6 +20,8 @@ from .exceptions import (
 )
 from .payloads import LoginPayload, SecretPayload, UnknownPayload, parse_payload
 from .totp import TOTPCode, generate_totp
+
+logger = logging.getLogger("inkbox_async.vault")
 
 
 @dataclass
@@ -45,13 +50,13 @@ class DecryptedVaultSecret:
     def of(cls, secret: VaultSecret, payload: SecretPayload) -> DecryptedVaultSecret:
         """The secret as the server describes it, with this payload."""
         return cls(
-            id=secret.id,
-            name=secret.name,
-            secret_type=secret.secret_type.value,
-            created_at=secret.created_at,
-            updated_at=secret.updated_at,
-            payload=payload,
-            description=secret.description,
+            secret.id,
+            secret.name,
+            secret.secret_type.value,
+            secret.created_at,
+            secret.updated_at,
+            payload,
+            secret.description,
         )
 
 
@@ -78,14 +83,6 @@ class UnreadableSecret:
         return SecretUnreadableError(str(self.id), self.reason)
 
 
-def canonical_id(value: UUID | str) -> str:
-    """An id the way payloads are sealed for it: a UUID in lower case with hyphens, other text unchanged."""
-    try:
-        return str(UUID(str(value)))
-    except ValueError:
-        return str(value)
-
-
 def open_secret(cipher: VaultCipher, sealed: VaultSecretDetail) -> DecryptedVaultSecret:
     """Open one secret.
 
@@ -98,19 +95,68 @@ def open_secret(cipher: VaultCipher, sealed: VaultSecretDetail) -> DecryptedVaul
     return opened
 
 
-def open_secrets(
-    cipher: VaultCipher, sealed: Iterable[VaultSecretDetail]
-) -> tuple[list[DecryptedVaultSecret], list[UnreadableSecret]]:
-    """Open many secrets, setting aside those that cannot be read. Slow for many: call it in a thread."""
-    readable: list[DecryptedVaultSecret] = []
-    unreadable: list[UnreadableSecret] = []
+@dataclass(repr=False)
+class OpenedSecrets:
+    """What came of opening many secrets.
+
+    Attributes:
+        readable: The opened secrets.
+        unreadable: Reports of the others.
+        viewers: By secret, the identities with access to it, where the server sent them along.
+    """
+
+    readable: list[DecryptedVaultSecret] = field(default_factory=list)
+    unreadable: list[UnreadableSecret] = field(default_factory=list)
+    viewers: dict[str, list[str]] = field(default_factory=dict)
+
+
+def open_secrets(cipher: VaultCipher, sealed: Iterable[object]) -> OpenedSecrets:
+    """Open many secrets, setting aside those that cannot be read. Slow for many: call it in a thread.
+
+    Args:
+        cipher: Opens payloads.
+        sealed: The secrets as the server describes them: decoded JSON, or `VaultSecretDetail`.
+    """
+    secrets = OpenedSecrets()
     for item in sealed:
-        opened = _open(cipher, item)
-        if isinstance(opened, UnreadableSecret):
-            unreadable.append(opened)
+        opened: DecryptedVaultSecret | UnreadableSecret | None
+        try:
+            detail = VaultSecretDetail.model_validate(item)
+        except ValidationError as error:
+            opened = _flawed(item, error)
         else:
-            readable.append(opened)
-    return readable, unreadable
+            opened = _open(cipher, detail)
+            if detail.access:
+                secrets.viewers[str(detail.id)] = [str(rule.identity_id) for rule in detail.access]
+        if isinstance(opened, DecryptedVaultSecret):
+            secrets.readable.append(opened)
+        elif opened is not None:
+            logger.warning("vault secret %s skipped: %s", opened.id, opened.reason)
+            secrets.unreadable.append(opened)
+        else:
+            logger.warning("a vault secret was skipped, because the server gave it no usable id")
+    return secrets
+
+
+def _flawed(item: object, error: ValidationError) -> UnreadableSecret | None:
+    """The report of a secret that the server describes wrongly; None when it cannot even be named."""
+    if not isinstance(item, Mapping):
+        return None
+    try:
+        secret_id = UUID(item.get("id"))
+    except (TypeError, ValueError, AttributeError):
+        return None
+    # Of a problem only the type is told: its message may quote the value.
+    problems = [
+        f"{'.'.join(map(str, problem['loc']))} ({problem['type']})"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return UnreadableSecret(
+        secret_id,
+        str(item.get("name") or ""),
+        str(item.get("secret_type") or ""),
+        f"the server describes it wrongly: {', '.join(problems)}",
+    )
 
 
 def login_payload(secret: DecryptedVaultSecret) -> LoginPayload:

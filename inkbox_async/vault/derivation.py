@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .crypto import derive_master_key, derive_salt
+from .hidden import Hidden
 
 MAX_CONCURRENT_RUNS: Final = 2
 """Each run takes 64 MiB and a processor core."""
@@ -25,19 +26,16 @@ class KeyDeriver:
     """
 
     def __init__(self) -> None:
-        self._runs: dict[tuple[str, str], _Run] = {}
+        self._runs: dict[tuple[Hidden[str], str], _Run] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_RUNS)
 
-    async def derive(self, vault_key: str, organization_id: str) -> bytes:
+    async def derive(self, vault_key: Hidden[str], organization_id: str) -> bytes:
         """The master key of a vault key or recovery code in an organization.
 
         Raises:
-            TypeError: The vault key is not text.
             VaultOrganizationError: The organization id is too short to derive keys from.
             InkboxVaultKeyError: The vault key is not valid Unicode.
         """
-        if not isinstance(vault_key, str):
-            raise TypeError(f"a vault key is text, not {type(vault_key).__name__}")
         identity = (vault_key, organization_id)
         run = self._runs.get(identity)
         if run is None:
@@ -54,7 +52,7 @@ class KeyDeriver:
                 if self._runs.get(identity) is run:
                     del self._runs[identity]
 
-    async def _run(self, vault_key: str, organization_id: str) -> bytes:
+    async def _run(self, vault_key: Hidden[str], organization_id: str) -> bytes:
         salt = derive_salt(organization_id)
         async with self._slots:
-            return await asyncio.to_thread(derive_master_key, vault_key, salt)
+            return await asyncio.to_thread(lambda: derive_master_key(vault_key.value, salt))

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from ..generated.models.vault import VaultSecretType
 from .exceptions import VaultDecryptionError
 from .totp import TOTPConfig
+
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(repr=False)
@@ -30,8 +33,9 @@ class SecretPayload:
 
     notes: str | None = field(default=None, kw_only=True)
 
+    _newer_fields = _NONE
+
     def __post_init__(self) -> None:
-        self._newer_fields: dict[str, object] = {}
         self._check_types()
 
     def __repr__(self) -> str:
@@ -74,7 +78,8 @@ class SecretPayload:
             problem = str(error)
         if problem:
             raise VaultDecryptionError(f"the {cls.secret_type.value} payload is malformed: {problem}")
-        payload._newer_fields = newer
+        if newer:
+            payload._newer_fields = newer
         return payload
 
     @classmethod

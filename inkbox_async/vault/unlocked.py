@@ -11,14 +11,13 @@ from .crypto import VaultCipher
 from .decrypted import (
     DecryptedVaultSecret,
     UnreadableSecret,
-    canonical_id,
     login_payload,
     open_secret,
     totp_code,
 )
 from .exceptions import SecretTypeError
 from .payloads import SecretPayload
-from .sealed import SealedSecrets
+from .sealed import SealedSecrets, canonical_id
 from .totp import TOTPCode, TOTPConfig, parse_totp_uri
 
 MAX_NAME_LENGTH = 255
@@ -64,6 +63,11 @@ class UnlockedVault:
     def unreadable(self) -> list[UnreadableSecret]:
         """The secrets that were skipped because they do not open or are of an unknown type, and why."""
         return [*self._unreadable.values()]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all secrets that the unlock brought, readable or not."""
+        return [*self._secrets, *self._unreadable]
 
     @property
     def revision(self) -> int:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from inkbox_async import AsyncInkbox, LoginPayload
+from inkbox_async.sandbox.app import Sandbox
 from inkbox_async.vault import UnlockedVault, VaultOrganizationError, crypto
 from inkbox_async.vault import keys as vault_keys
 from inkbox_async.vault.crypto import VaultCipher
 from inkbox_async.vault.derivation import MAX_CONCURRENT_RUNS, KeyDeriver
+from inkbox_async.vault.hidden import Hidden
 
 from .conftest import KEY, NEXT_KEY
 
@@ -63,20 +67,20 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> SlowKeys:
 
 async def test_the_same_key_is_derived_once_for_all_who_wait(slow: SlowKeys) -> None:
     deriver = KeyDeriver()
-    tasks = [asyncio.create_task(deriver.derive("a", ORGANIZATION)) for _ in range(10)]
-    other = asyncio.create_task(deriver.derive("a", ORGANIZATION + "2"))
+    tasks = [asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION)) for _ in range(10)]
+    other = asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION + "2"))
     await slow.started(2)
     slow.go.set()
     assert {await task for task in tasks} == {await other}
     assert slow.texts == ["a", "a"], "one run for each organization"
     assert threading.get_ident() not in slow.threads
-    await deriver.derive("a", ORGANIZATION)
+    await deriver.derive(Hidden("a"), ORGANIZATION)
     assert len(slow.texts) == 3, "nothing is remembered once everybody has it"
 
 
 async def test_few_derivations_run_at_once(slow: SlowKeys) -> None:
     deriver = KeyDeriver()
-    tasks = [asyncio.create_task(deriver.derive(f"key {n}", ORGANIZATION)) for n in range(6)]
+    tasks = [asyncio.create_task(deriver.derive(Hidden(f"key {n}"), ORGANIZATION)) for n in range(6)]
     await slow.started(MAX_CONCURRENT_RUNS)
     slow.go.set()
     await asyncio.gather(*tasks)
@@ -86,7 +90,7 @@ async def test_few_derivations_run_at_once(slow: SlowKeys) -> None:
 
 async def test_who_leaves_does_not_disturb_who_waits(slow: SlowKeys) -> None:
     deriver = KeyDeriver()
-    leaver, stayer = [asyncio.create_task(deriver.derive("a", ORGANIZATION)) for _ in range(2)]
+    leaver, stayer = [asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION)) for _ in range(2)]
     await slow.started(1)
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -98,12 +102,12 @@ async def test_who_leaves_does_not_disturb_who_waits(slow: SlowKeys) -> None:
 
 async def test_when_all_have_left_the_next_begins_anew(slow: SlowKeys) -> None:
     deriver = KeyDeriver()
-    leaver = asyncio.create_task(deriver.derive("a", ORGANIZATION))
+    leaver = asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION))
     await slow.started(1)
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaver
-    again = asyncio.create_task(deriver.derive("a", ORGANIZATION))
+    again = asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION))
     await slow.started(1)
     slow.go.set()
     assert (await again).startswith(b"a")
@@ -116,11 +120,11 @@ async def test_a_failure_reaches_everybody_and_is_forgotten(slow: SlowKeys) -> N
     deriver = KeyDeriver()
     slow.go.set()
     results = await asyncio.gather(
-        *(deriver.derive("bad", ORGANIZATION) for _ in range(3)), return_exceptions=True
+        *(deriver.derive(Hidden("bad"), ORGANIZATION) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [ValueError] * 3
     with pytest.raises(VaultOrganizationError):
-        await deriver.derive("a", "short")
+        await deriver.derive(Hidden("a"), "short")
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
@@ -213,3 +217,40 @@ async def test_a_cancelled_unlock_leaves_the_client_usable(
         slow.go.set()
     assert inkbox.vault.unlocked is unlocked
     assert await inkbox.vault.unlock(KEY) is not unlocked
+
+
+FIRST_UNLOCK = """
+import asyncio, sys, threading
+from importlib.abc import MetaPathFinder
+from inkbox_async import AsyncInkbox
+
+HEAVY = ("argon2", "cryptography", "inkbox_async.vault.keyring", "inkbox_async.vault.payloads")
+found = {}
+
+class Watch(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in HEAVY:
+            found[name] = threading.current_thread() is threading.main_thread()
+
+sys.meta_path.insert(0, Watch())
+
+async def main(url, key, vault_key):
+    async with AsyncInkbox(key, base_url=url) as inkbox:
+        assert not found, "importing the client, or touching the vault, imports too much"
+        await inkbox.vault.unlock(vault_key)
+    assert sorted(found) == sorted(HEAVY), found
+    assert not any(found.values()), f"imported on the event loop: {found}"
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_the_first_unlock_imports_what_it_needs_beside_the_loop(
+    inkbox: AsyncInkbox, sandbox: Sandbox
+) -> None:
+    await inkbox.vault.initialize(KEY)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FIRST_UNLOCK, sandbox.base_url, sandbox.api_key, KEY, stderr=subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
