@@ -217,6 +217,8 @@ def docstring(
             ),
             "",
         )
+        if operation.node.get("x-paging") == "cursor":
+            answer = "Pages: `async for` goes through the items of all of them, `await` fetches the first."
         blocks.append("Returns:\n" + _entry("", answer or returns.text))
     blocks.append("Raises:\n" + "\n".join(_raises(operation, missing)))
     if callers := node.get("x-callers"):

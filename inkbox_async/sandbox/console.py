@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from sqlite3 import Row
 from urllib.parse import quote
 
 from . import outbox
+from .clock import parse_timestamp
 from .handling import Answer, Call, not_found, serves
 from .markup import Markup, element
 
@@ -29,6 +31,12 @@ pre { font: inherit; margin: .4rem 0 0; overflow-wrap: anywhere; white-space: pr
 small, .quiet { color: #888; }
 .label { background: #8883; border-radius: 4px; font-size: .85em; margin-left: .5rem; padding: 0 .35rem; }
 """
+
+
+@serves("GET", "/")
+def lead_to_the_console(call: Call) -> Answer:
+    """A person who opens the address of the API in a browser wants to see this."""
+    return Answer(status=302, headers={"Location": "/console"})
 
 
 @serves("GET", "/console")
@@ -61,7 +69,7 @@ def show_outbox(call: Call) -> Answer:
             element("strong", item.subject or item.channel),
             _label(item.channel),
             element("div", f"{item.from_} → {', '.join(item.to)}"),
-            element("small", item.created_at.isoformat(" ", "seconds")),
+            element("small", _time(item.created_at)),
             None if item.text is None else element("pre", item.text),
             None if not item.media_urls else element("div", ", ".join(item.media_urls)),
         )
@@ -140,10 +148,14 @@ def _message(call: Call, message: Row) -> Markup:
             for name, column in (("To", "to_addresses"), ("Cc", "cc_addresses"), ("Bcc", "bcc_addresses"))
             if (addresses := json.loads(message[column]))
         ),
-        element("small", message["created_at"]),
+        element("small", _time(parse_timestamp(message["created_at"]))),
         element("pre", message["body_text"] or message["snippet"]),
         [element("div", f"📎 {row['filename']} ({row['size']} bytes)") for row in files],
     )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _label(text: str) -> Markup:

@@ -130,10 +130,10 @@ class ApiServer:
     def _route(application: web.Application, method: str, path: str, handler: _HttpHandler) -> None:
         """Both spellings of a path are served as they come: official clients do not follow redirects."""
         bare = path.rstrip("/")
-        for spelling in (bare, f"{bare}/"):
-            application.router.add_route(method, spelling or "/", handler)
+        for spelling in filter(None, (bare, f"{bare}/")):
+            application.router.add_route(method, spelling, handler)
             if method == "GET":
-                application.router.add_route("HEAD", spelling or "/", handler)
+                application.router.add_route("HEAD", spelling, handler)
 
     @web.middleware
     async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:

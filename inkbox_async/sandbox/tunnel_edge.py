@@ -45,7 +45,7 @@ class TunnelEdge:
         if data is None:
             self._temporary = directory = Path(tempfile.mkdtemp(prefix="inkbox-sandbox-"))
         else:
-            directory = data.with_name(data.name + _AUTHORITY_SUFFIX)
+            directory = data.absolute().with_name(data.name + _AUTHORITY_SUFFIX)
         self.authority = CertificateAuthority(directory)
         """Signs the edge's own certificates and those of passthrough tunnels."""
         zone = settings.zone or "localhost"

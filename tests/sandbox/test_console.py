@@ -69,6 +69,11 @@ async def test_the_outbox(sandbox: Sandbox, admin: Api) -> None:
     assert "owner@example.com" in shown.text
 
 
+async def test_a_browser_at_the_address_of_the_api_is_led_to_it(admin: Api) -> None:
+    reply = await admin.with_key(None).call("GET", "/")
+    assert (reply.status, reply.headers["Location"]) == (302, "/console")
+
+
 async def test_a_mailbox_that_is_not_there(admin: Api) -> None:
     assert (await admin.call("GET", "/console/mailboxes/nobody@example.com")).status == 404
 

@@ -145,6 +145,15 @@ async def test_a_file_of_a_sandbox_killed_while_it_started_is_used(tmp_path: Pat
         assert (await inkbox.whoami()).organization_id == sandbox.organization_id
 
 
+async def test_the_authority_is_found_from_any_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(data="sandbox.db") as sandbox:
+        assert sandbox.ca_cert_path is not None
+        assert Path(sandbox.ca_cert_path).is_absolute()
+
+
 async def test_it_is_started_once() -> None:
     sandbox = Sandbox()
     async with sandbox:

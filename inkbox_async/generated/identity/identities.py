@@ -111,11 +111,11 @@ class IdentitiesHelpers:
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
                 expired or revoked; 402, the plan of the organization does not allow this; 403, the API
-                key may not do this; 404, there is no such thing, or the API key may not see it; 422, a
-                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
-                quota is used up.
-            HandleUnavailableError: 409, the handle is taken or reserved, or the current state of things
-                does not allow this.
+                key may not do this; 404, it does not exist, or the API key may not see it; 422, a value
+                is missing, malformed, out of range or not allowed here; 429, a rate limit or quota is
+                used up.
+            HandleUnavailableError: 409, the handle is taken or reserved, or the present state does not
+                allow this.
             DedicatedIMessageNumberInventoryPendingError: 503, no dedicated iMessage line is in stock,
                 or the server cannot do this at the moment.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -156,8 +156,8 @@ class IdentitiesHelpers:
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -181,8 +181,8 @@ class IdentitiesHelpers:
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -209,7 +209,7 @@ class IdentitiesHelpers:
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             RedundantContactAccessGrantError: 409, the grant is already there, or a wildcard grant
@@ -239,7 +239,7 @@ class IdentitiesHelpers:
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -260,8 +260,8 @@ class IdentitiesHelpers:
             The status.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -283,7 +283,7 @@ class IdentitiesHelpers:
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up; 503, the server cannot do this at the moment, or cannot tell whether it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.

@@ -70,9 +70,9 @@ class ImessageHelpers:
         Raises:
             InkboxError: iMessage is not enabled.
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 403, the API key may not do this; 404, there is no such thing, or
-                the API key may not see it; 422, a value is missing, malformed, out of range or not
-                allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 403, the API key may not do this; 404, it does not exist, or the API
+                key may not see it; 422, a value is missing, malformed, out of range or not allowed
+                here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -102,8 +102,8 @@ class ImessageHelpers:
 
         Nobody can be written to who has not connected through the triage line (404), or is not
         connected any more (409). Give exactly one of `to` and `conversation_id`, and a text, a file or
-        both. An admin key that sends by `to` names the sender with `agent_identity_id`. The answer
-        comes as soon as the message is accepted; `status` tells later how delivery went.
+        both. An admin key that sends by `to` must name the sending identity. The answer comes as soon
+        as the message is accepted; `status` tells later how delivery went.
 
         An identity may send 100 messages in 24 hours unless its plan says otherwise.
 
@@ -118,13 +118,13 @@ class ImessageHelpers:
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The message was accepted.
+            The message, just accepted.
 
         Raises:
             InkboxError: iMessage is not enabled.
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 402, the plan of the organization does not allow this; 404, there is
-                no such thing, or the API key may not see it; 422, a value is missing, malformed, out of
+                expired or revoked; 402, the plan of the organization does not allow this; 404, it does
+                not exist, or the API key may not see it; 422, a value is missing, malformed, out of
                 range or not allowed here; 429, a rate limit or quota is used up; 503, the server cannot
                 do this at the moment, or cannot tell whether it was done.
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
@@ -164,9 +164,9 @@ class ImessageHelpers:
         Raises:
             InkboxError: iMessage is not enabled.
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 403, the API key may not do this; 404, there is no such thing, or
-                the API key may not see it; 422, a value is missing, malformed, out of range or not
-                allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 403, the API key may not do this; 404, it does not exist, or the API
+                key may not see it; 422, a value is missing, malformed, out of range or not allowed
+                here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -199,9 +199,9 @@ class ImessageHelpers:
         Raises:
             InkboxError: iMessage is not enabled.
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 403, the API key may not do this; 404, there is no such thing, or
-                the API key may not see it; 422, a value is missing, malformed, out of range or not
-                allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 403, the API key may not do this; 404, it does not exist, or the API
+                key may not see it; 422, a value is missing, malformed, out of range or not allowed
+                here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -229,7 +229,7 @@ class ImessageHelpers:
         Raises:
             InkboxError: iMessage is not enabled.
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.

@@ -70,13 +70,13 @@ class MailHelpers:
             tz: IANA time zone in which dates without an offset are read. The server's default is UTC.
 
         Returns:
-            A page of messages.
+            Pages: `async for` goes through the items of all of them, `await` fetches the first.
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -132,14 +132,14 @@ class MailHelpers:
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The message was accepted. Some servers answer 200.
+            The message, just accepted.
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 413, the body, or what it carries, is too
-                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
-                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 413, the body, or what it carries, is too large;
+                422, a value is missing, malformed, out of range or not allowed here; 429, a rate limit
+                or quota is used up; 503, the server cannot do this at the moment, or cannot tell
                 whether it was done.
             StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
                 the plan does not allow it.
@@ -180,9 +180,9 @@ class MailHelpers:
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -221,14 +221,14 @@ class MailHelpers:
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The message was accepted. Some servers answer 200.
+            The message, just accepted.
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 413, the body, or what it carries, is too
-                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
-                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 413, the body, or what it carries, is too large;
+                422, a value is missing, malformed, out of range or not allowed here; 429, a rate limit
+                or quota is used up; 503, the server cannot do this at the moment, or cannot tell
                 whether it was done.
             StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
                 the plan does not allow it.
@@ -294,14 +294,14 @@ class MailHelpers:
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The message was accepted. Some servers answer 200.
+            The message, just accepted.
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 413, the body, or what it carries, is too
-                large; 422, a value is missing, malformed, out of range or not allowed here; 429, a rate
-                limit or quota is used up; 503, the server cannot do this at the moment, or cannot tell
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 413, the body, or what it carries, is too large;
+                422, a value is missing, malformed, out of range or not allowed here; 429, a rate limit
+                or quota is used up; 503, the server cannot do this at the moment, or cannot tell
                 whether it was done.
             StorageLimitExceededError: 402, sending would take the mailbox over its storage limit, or
                 the plan does not allow it.
@@ -345,9 +345,9 @@ class MailHelpers:
 
         Raises:
             InkboxError: the identity has no mailbox.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

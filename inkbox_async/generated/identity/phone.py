@@ -69,9 +69,9 @@ class PhoneHelpers:
 
         Raises:
             InkboxError: the identity has no phone number.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -118,15 +118,15 @@ class PhoneHelpers:
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The text was accepted. Some servers answer 200.
+            The text, just accepted.
 
         Raises:
             InkboxError: the identity has no phone number.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up; 502, the carrier
-                refused, or could not be reached; 503, the server cannot do this at the moment, or
-                cannot tell whether it was done.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up; 502, the carrier refused, or
+                could not be reached; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
@@ -176,9 +176,9 @@ class PhoneHelpers:
 
         Raises:
             InkboxError: the identity has no phone number.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -214,9 +214,9 @@ class PhoneHelpers:
 
         Raises:
             InkboxError: the identity has no phone number.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -243,9 +243,9 @@ class PhoneHelpers:
 
         Raises:
             InkboxError: the identity has no phone number.
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

@@ -128,9 +128,9 @@ class ContactsResource(Resource):
 
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 403, the API key may not do this; 404, there is no such thing, or
-                the API key may not see it; 422, a value is missing, malformed, out of range or not
-                allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 403, the API key may not do this; 404, it does not exist, or the API
+                key may not see it; 422, a value is missing, malformed, out of range or not allowed
+                here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -236,7 +236,7 @@ class ContactsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -305,9 +305,9 @@ class ContactsResource(Resource):
 
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 403, the API key may not do this; 404, there is no such thing, or
-                the API key may not see it; 422, a value is missing, malformed, out of range or not
-                allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 403, the API key may not do this; 404, it does not exist, or the API
+                key may not see it; 422, a value is missing, malformed, out of range or not allowed
+                here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -362,7 +362,7 @@ class ContactsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -394,7 +394,7 @@ class ContactAccessResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -424,7 +424,7 @@ class ContactAccessResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.

@@ -110,11 +110,11 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, the plan of the
-                organization does not allow this; 403, the API key may not do this; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
-            HandleUnavailableError: 409, the handle is taken or reserved, or the current state of things
-                does not allow this.
+                organization does not allow this; 403, the API key may not do this; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
+            HandleUnavailableError: 409, the handle is taken or reserved, or the present state does not
+                allow this.
             DedicatedIMessageNumberInventoryPendingError: 503, no dedicated iMessage line is in stock,
                 or the server cannot do this at the moment.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -160,8 +160,8 @@ class IdentitiesResource(Resource):
             The identity.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -246,11 +246,11 @@ class IdentitiesResource(Resource):
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
                 expired or revoked; 402, the plan of the organization does not allow this; 403, the API
-                key may not do this; 404, there is no such thing, or the API key may not see it; 422, a
-                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
-                quota is used up.
-            HandleUnavailableError: 409, the handle is taken or reserved, or the current state of things
-                does not allow this.
+                key may not do this; 404, it does not exist, or the API key may not see it; 422, a value
+                is missing, malformed, out of range or not allowed here; 429, a rate limit or quota is
+                used up.
+            HandleUnavailableError: 409, the handle is taken or reserved, or the present state does not
+                allow this.
             DedicatedIMessageNumberInventoryPendingError: 503, no dedicated iMessage line is in stock,
                 or the server cannot do this at the moment.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -316,8 +316,8 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -340,8 +340,8 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -370,8 +370,8 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -401,7 +401,7 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             RedundantContactAccessGrantError: 409, the grant is already there, or a wildcard grant
@@ -436,7 +436,7 @@ class IdentitiesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -478,7 +478,7 @@ class ApiKeysResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -533,11 +533,11 @@ class SignupResource(Resource):
                 Older servers ignore it.
 
         Returns:
-            The account.
+            The new identity's address, handle and API key. The key is shown this once.
 
         Raises:
-            HandleUnavailableError: 409, the handle is taken or reserved, or the current state of things
-                does not allow this.
+            HandleUnavailableError: 409, the handle is taken or reserved, or the present state does not
+                allow this.
             InkboxAPIError: 422, a value is missing, malformed, out of range or not allowed here; 429, a
                 rate limit or quota is used up; 503, the server cannot do this at the moment, or cannot
                 tell whether it was done.
@@ -581,7 +581,7 @@ class SignupResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 410, what the
+                not do this; 404, it does not exist, or the API key may not see it; 410, what the
                 request refers to has expired; 422, a value is missing, malformed, out of range or not
                 allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -605,12 +605,12 @@ class SignupResource(Resource):
         The code before stops working. There is a pause of five minutes between mails.
 
         Returns:
-            A new code is on its way.
+            The present claim status.
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with a claimed agent key or an unclaimed agent key.
@@ -631,8 +631,8 @@ class SignupResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 429, a rate
-                limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with a claimed agent key or an unclaimed agent key.
@@ -686,8 +686,8 @@ class SigningKeysResource(Resource):
             The status.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -714,7 +714,7 @@ class SigningKeysResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up; 503, the server cannot do this at the moment, or cannot tell whether it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -770,9 +770,9 @@ class SigningKeysResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 409, the current state of things does not allow this; 422, a value is
-                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
-                up; 503, the server cannot do this at the moment, or cannot tell whether it was done.
+                not do this; 409, the present state does not allow this; 422, a value is missing,
+                malformed, out of range or not allowed here; 429, a rate limit or quota is used up; 503,
+                the server cannot do this at the moment, or cannot tell whether it was done.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -833,9 +833,9 @@ class DomainsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 409, the
-                current state of things does not allow this; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 409, the present
+                state does not allow this; 422, a value is missing, malformed, out of range or not
+                allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.

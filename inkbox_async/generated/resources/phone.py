@@ -100,10 +100,10 @@ class PhoneNumbersResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 402, the plan of the
-                organization does not allow this; 403, the API key may not do this; 404, there is no
-                such thing, or the API key may not see it; 409, the current state of things does not
-                allow this; 422, a value is missing, malformed, out of range or not allowed here; 429, a
-                rate limit or quota is used up; 502, the carrier refused, or could not be reached.
+                organization does not allow this; 403, the API key may not do this; 404, it does not
+                exist, or the API key may not see it; 409, the present state does not allow this; 422, a
+                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
+                quota is used up; 502, the carrier refused, or could not be reached.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -140,9 +140,9 @@ class PhoneNumbersResource(Resource):
             The phone number.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -198,7 +198,7 @@ class PhoneNumbersResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -239,7 +239,7 @@ class PhoneNumbersResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -271,12 +271,12 @@ class PhoneNumbersResource(Resource):
             limit: Largest number of rows to return, 1 to 200.
 
         Returns:
-            What was found.
+            The segments found.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -346,11 +346,11 @@ class CallsResource(Resource):
 
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 404, there is no such thing, or the API key may not see it; 409, the
-                current state of things does not allow this; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up; 502, the carrier
-                refused, or could not be reached; 503, the server cannot do this at the moment, or
-                cannot tell whether it was done.
+                expired or revoked; 404, it does not exist, or the API key may not see it; 409, the
+                present state does not allow this; 422, a value is missing, malformed, out of range or
+                not allowed here; 429, a rate limit or quota is used up; 502, the carrier refused, or
+                could not be reached; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -420,7 +420,7 @@ class CallsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -456,9 +456,9 @@ class CallsResource(Resource):
             The call.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -484,10 +484,10 @@ class CallsResource(Resource):
             The call.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 409, the current state of things does not
-                allow this; 422, a value is missing, malformed, out of range or not allowed here; 429, a
-                rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 409, the present state does not allow this; 422, a
+                value is missing, malformed, out of range or not allowed here; 429, a rate limit or
+                quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -512,9 +512,9 @@ class CallsResource(Resource):
             What was said.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -547,9 +547,9 @@ class CallsResource(Resource):
             The calls.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -582,9 +582,9 @@ class CallsResource(Resource):
             The call.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -616,9 +616,9 @@ class TranscriptsResource(Resource):
             What was said.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -668,9 +668,9 @@ class TextsResource(Resource):
             The texts.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -723,14 +723,14 @@ class TextsResource(Resource):
                 is made when left out. The same key again never acts twice.
 
         Returns:
-            The text was accepted. Some servers answer 200.
+            The text, just accepted.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up; 502, the carrier
-                refused, or could not be reached; 503, the server cannot do this at the moment, or
-                cannot tell whether it was done.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up; 502, the carrier refused, or
+                could not be reached; 503, the server cannot do this at the moment, or cannot tell
+                whether it was done.
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
@@ -775,9 +775,9 @@ class TextsResource(Resource):
             The texts found.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -826,9 +826,9 @@ class TextsResource(Resource):
             The conversations.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -868,9 +868,9 @@ class TextsResource(Resource):
             The texts.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -902,9 +902,9 @@ class TextsResource(Resource):
             What has changed.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -933,9 +933,9 @@ class TextsResource(Resource):
             The text.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -968,9 +968,9 @@ class TextsResource(Resource):
             The text after the change.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -1010,7 +1010,7 @@ class SmsOptInsResource(Resource):
             offset: Number of rows to skip. 0 or more.
 
         Returns:
-            The rows.
+            The consent of each person.
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
@@ -1042,11 +1042,11 @@ class SmsOptInsResource(Resource):
             receiver_number: Number of the person in E.164 form.
 
         Returns:
-            The row.
+            The person's consent.
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -1071,13 +1071,12 @@ class SmsOptInsResource(Resource):
             receiver_number: Number of the person in E.164 form.
 
         Returns:
-            The row.
+            The person's consent.
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 409, the current state of things does not allow this; 422, a value is
-                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
-                up.
+                not do this; 409, the present state does not allow this; 422, a value is missing,
+                malformed, out of range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -1100,13 +1099,12 @@ class SmsOptInsResource(Resource):
             receiver_number: Number of the person in E.164 form.
 
         Returns:
-            The row.
+            The person's consent.
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 409, the current state of things does not allow this; 422, a value is
-                missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
-                up.
+                not do this; 409, the present state does not allow this; 422, a value is missing,
+                malformed, out of range or not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key.
@@ -1153,7 +1151,7 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -1203,7 +1201,7 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             DuplicateContactRuleError: 409, a rule for the same match target exists already.
@@ -1238,7 +1236,7 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -1283,7 +1281,7 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             DuplicateContactRuleError: 409, a rule for the same match target exists already.
@@ -1320,7 +1318,7 @@ class PhoneContactRulesResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.

@@ -53,9 +53,9 @@ class TunnelsResource(Resource):
             The tunnel.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -83,9 +83,9 @@ class TunnelsResource(Resource):
             The tunnel.
 
         Raises:
-            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, there is no
-                such thing, or the API key may not see it; 422, a value is missing, malformed, out of
-                range or not allowed here.
+            InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 404, it does not
+                exist, or the API key may not see it; 422, a value is missing, malformed, out of range
+                or not allowed here.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -118,9 +118,9 @@ class TunnelsResource(Resource):
 
         Raises:
             InkboxAPIError: 400, the request cannot be understood; 401, the API key is missing, wrong,
-                expired or revoked; 404, there is no such thing, or the API key may not see it; 409, the
-                current state of things does not allow this; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+                expired or revoked; 404, it does not exist, or the API key may not see it; 409, the
+                present state does not allow this; 422, a value is missing, malformed, out of range or
+                not allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

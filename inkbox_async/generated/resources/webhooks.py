@@ -95,9 +95,9 @@ class WebhookSubscriptionsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 409, the
-                current state of things does not allow this; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 409, the present
+                state does not allow this; 422, a value is missing, malformed, out of range or not
+                allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -131,7 +131,7 @@ class WebhookSubscriptionsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
@@ -163,9 +163,9 @@ class WebhookSubscriptionsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 409, the
-                current state of things does not allow this; 422, a value is missing, malformed, out of
-                range or not allowed here; 429, a rate limit or quota is used up.
+                not do this; 404, it does not exist, or the API key may not see it; 409, the present
+                state does not allow this; 422, a value is missing, malformed, out of range or not
+                allowed here; 429, a rate limit or quota is used up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key or a claimed agent key.
@@ -194,7 +194,7 @@ class WebhookSubscriptionsResource(Resource):
 
         Raises:
             InkboxAPIError: 401, the API key is missing, wrong, expired or revoked; 403, the API key may
-                not do this; 404, there is no such thing, or the API key may not see it; 422, a value is
+                not do this; 404, it does not exist, or the API key may not see it; 422, a value is
                 missing, malformed, out of range or not allowed here; 429, a rate limit or quota is used
                 up.
             InkboxConnectionError: the server could not be reached or did not answer in time.
