@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL|MODULE:APP",
         help="where requests go: a URL (http://127.0.0.1:8000) or an ASGI application (main:app)",
     )
-    parser.add_argument("--pool-size", type=int, metavar="N", help="requests the edge may hand over at once, 1 to 32")
+    parser.add_argument("--pool-size", type=int, metavar="N", help="requests handed over at once, 1 to 32")
     parser.add_argument("--state-dir", metavar="DIR", help="default: ~/.inkbox/tunnels/NAME")
     parser.add_argument(
         "--zone", metavar="HOST[:PORT]", help="connect here instead of to the tunnel's own zone"
