@@ -94,6 +94,7 @@ class Agent:
         heard: The frames of all calls, in order.
         upgrades: The headers of each upgrade.
         refuse: A status to refuse upgrades with.
+        location: An address to redirect upgrades to.
         connected: Set once a call has been taken.
         sounded: Set once a frame of sound has come.
         left: Set once the WebSocket of a call has ended.
@@ -104,6 +105,7 @@ class Agent:
         self.heard: list[JSON] = []
         self.upgrades: list[dict[str, str]] = []
         self.refuse: int | None = None
+        self.location: str | None = None
         self.connected = asyncio.Event()
         self.sounded = asyncio.Event()
         self.left = asyncio.Event()
@@ -118,6 +120,8 @@ class Agent:
         self.upgrades.append(dict(request.headers))
         if self.refuse is not None:
             return web.Response(status=self.refuse)
+        if self.location is not None:
+            raise web.HTTPTemporaryRedirect(self.location)
         socket = web.WebSocketResponse()
         socket.headers.update(self._headers)
         await socket.prepare(request)

@@ -22,6 +22,9 @@ LONGEST_TURN = 60.0
 PAUSE = 0.3
 """Seconds of silence after which an agent's turn is over."""
 
+MAX_KEPT = 64 * 1024 * 1024
+"""Characters of an agent's frames that are kept, those of a whole hour of sound. Later ones are forgotten."""
+
 LOCAL, REMOTE = "local", "remote"
 
 Frame = dict[str, Any]  # JSON values of every type
@@ -57,6 +60,7 @@ class Conversation:
             said: Stores what was said.
         """
         self.frames: list[str] = []
+        self._kept = 0
         self._line = line
         self._person = person
         self._said = said
@@ -86,10 +90,10 @@ class Conversation:
                 continue
             try:
                 frame = json.loads(message.data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(frame, dict):
-                self.frames.append(message.data)
+                self._remember(message.data)
                 if frame.get("event") == "stop":
                     return True
                 await self._take(frame)
@@ -123,7 +127,7 @@ class Conversation:
                 if isinstance(delta := frame.get("delta"), str):
                     self._speech.append(delta)
                 if frame.get("done") is True:
-                    spoken, self._speech = "".join(self._speech).strip(), []
+                    spoken, self._speech = whole("".join(self._speech)).strip(), []
                     if spoken:
                         await self._said(LOCAL, spoken)
                     self._turn_is_over()
@@ -142,7 +146,7 @@ class Conversation:
         party, text = frame.get("party"), frame.get("text")
         is_theirs = (party == REMOTE and not self._line.stt) or (party == LOCAL and not self._line.tts)
         if is_theirs and frame.get("is_final") is not False and isinstance(text, str) and text.strip():
-            await self._said(str(party), text)
+            await self._said(str(party), whole(text).strip())
 
     async def _say(self, text: str) -> None:
         turn_id = f"turn-{uuid.uuid4()}"
@@ -194,6 +198,12 @@ class Conversation:
             except TimeoutError:
                 continue
 
+    def _remember(self, frame: str) -> None:
+        """Keep a frame as it was, unless the agent has sent more than anybody will look at."""
+        self._kept += len(frame)
+        if self._kept <= MAX_KEPT:
+            self.frames.append(frame)
+
     def _turn_is_over(self) -> None:
         self._turns += 1
         self._is_sounding = False
@@ -207,3 +217,8 @@ class Conversation:
             await self._line.socket.send_str(json.dumps(frame, ensure_ascii=False))
         except (aiohttp.ClientError, ConnectionError, RuntimeError):
             return
+
+
+def whole(text: str) -> str:
+    """The text without halves of characters (lone surrogates), which JSON lets through and UTF-8 does not."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

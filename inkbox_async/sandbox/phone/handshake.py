@@ -50,7 +50,11 @@ class Line:
 
 
 class Handshakes:
-    """Remembers the headers of answers to upgrades, which a WebSocket of aiohttp does not tell."""
+    """Remembers the headers of answers to upgrades, which a WebSocket of aiohttp does not tell.
+
+    It also keeps upgrades from being redirected, which aiohttp cannot be told either: what an agent is told
+    about a call is for the address that was given, and nothing leaves this machine by a detour.
+    """
 
     def __init__(self) -> None:
         self._answers: dict[str, Mapping[str, str]] = {}
@@ -59,6 +63,7 @@ class Handshakes:
         """What a session needs so that its upgrades are remembered."""
         config = aiohttp.TraceConfig()
         config.on_request_end.append(self._remember)
+        config.on_request_redirect.append(self._refuse)
         return config
 
     def take(self, request_id: str) -> Mapping[str, str]:
@@ -74,6 +79,14 @@ class Handshakes:
         if parameters.response.status == 101:
             request_id = parameters.headers.get(REQUEST_ID_HEADER, "")
             self._answers[request_id] = parameters.response.headers
+
+    async def _refuse(
+        self,
+        session: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        parameters: aiohttp.TraceRequestRedirectParams,
+    ) -> None:
+        raise aiohttp.ClientError(f"it answered {parameters.response.status}, and redirects are not followed")
 
 
 def context_of(tx: Tx, call: Row) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import datetime
 from sqlite3 import Row
+from typing import Any
 
 from inkbox_async.generated.models.sandbox import (
     SandboxCallFrame,
@@ -20,6 +21,7 @@ from inkbox_async.sandbox.handling import ApiError, invalid, not_found
 from inkbox_async.sandbox.parts import Parts
 from inkbox_async.sandbox.phone import audio, media
 from inkbox_async.sandbox.phone.arrivals import arrive
+from inkbox_async.sandbox.phone.conversing import whole
 from inkbox_async.sandbox.phone.delivery import receive
 from inkbox_async.sandbox.phone.rows import live_number_by_value
 from inkbox_async.sandbox.settings import Settings
@@ -82,7 +84,11 @@ async def list_call_frames(call: ControlCall) -> list[SandboxCallFrame]:
         return tx.all("SELECT * FROM call_frames WHERE call_id = ? ORDER BY seq", call.path["call_id"])
 
     rows = await call.sandbox.store.run(read)
-    return [SandboxCallFrame(frame=json.loads(row["frame"]), created_at=row["created_at"]) for row in rows]
+    return [SandboxCallFrame(frame=_frame(row["frame"]), created_at=row["created_at"]) for row in rows]
+
+
+def _frame(text: str) -> Any:  # Any: a JSON object
+    return json.loads(whole(json.dumps(json.loads(text), ensure_ascii=False)))
 
 
 def _receive(

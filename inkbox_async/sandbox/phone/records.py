@@ -99,8 +99,13 @@ def end(
     if call is None:
         return
     tx.update("calls", call_id, status=status, hangup_reason=reason, ended_at=now, updated_at=now)
-    for frame in frames:
-        tx.insert("call_frames", call_id=call_id, frame=frame, created_at=now)
+    tx.execute(  # one statement, for there may be a great many
+        "INSERT INTO call_frames (call_id, frame, created_at) "
+        "SELECT ?, value, ? FROM json_each(?) ORDER BY key",
+        call_id,
+        now,
+        list(frames),
+    )
     spoken = tx.all(
         "SELECT text FROM call_transcripts WHERE call_id = ? AND party = 'local' ORDER BY seq", call_id
     )
