@@ -223,7 +223,9 @@ async def test_raw_audio_both_ways(
     raw = {"X-Use-Inkbox-Text-To-Speech": "false", "X-Use-Inkbox-Speech-To-Text": "False"}
     async with serving(Agent(mirror, raw)) as agent:
         placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        await agent.sounded.wait()
+        while agent.events().count("media") < 3:
+            await agent.sounded.wait()
+            agent.sounded.clear()
         await inkbox.calls.hangup(placed.id)
         call = await ended(inkbox, placed.id)
     assert (call.use_inkbox_tts, call.use_inkbox_stt) == (False, False)

@@ -9,6 +9,7 @@ import wave
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,12 @@ def wav(samples: list[int], rate: int = 8000, channels: int = 1) -> str:
     return "data:audio/wav;base64," + base64.b64encode(content.getvalue()).decode()
 
 
+async def bye(socket: web.WebSocketResponse, frame: JSON) -> None:
+    """Hang up after 25 pieces of sound."""
+    if frame["event"] == "media" and frame["media"]["timestamp"] == "480":
+        await socket.send_json({"event": "stop"})
+
+
 async def test_a_recording_is_played_to_agents_that_listen_themselves(
     fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
 ) -> None:
@@ -266,3 +273,30 @@ async def test_reset_drops_calls_that_go_on(
     identity = await inkbox.create_identity("another")
     await identity.provision_phone_number()
     assert await identity.list_calls() == []
+
+
+async def test_a_recording_takes_its_time(
+    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
+) -> None:
+    async with serving(Agent(bye, {"X-Use-Inkbox-Speech-To-Text": "false"})) as agent:
+        await accept(inkbox, fresh, agent.url)
+        call = await ring(inkbox, inkbox_sandbox, fresh, audio_url=wav([0] * 4000))
+    assert call.started_at is not None
+    assert call.ended_at is not None
+    assert call.ended_at - call.started_at >= timedelta(seconds=0.5), "a line carries 8000 samples a second"
+
+
+async def test_the_clock_hurries_a_recording(
+    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
+) -> None:
+    length = 600
+    async with serving(Agent(bye, {"X-Use-Inkbox-Speech-To-Text": "false"})) as agent:
+        await accept(inkbox, fresh, agent.url)
+        recording = wav([0] * (8000 * length))
+        placed = await inkbox_sandbox.world.place_call(
+            from_=ANN, to=phone(fresh).number, audio_url=recording, hangup_after=length + 60
+        )
+        await agent.sounded.wait()
+        inkbox_sandbox.clock.advance(length + 60)
+        call = await ended(inkbox, placed.call_id)
+    assert call.hangup_reason == "remote"

@@ -246,7 +246,7 @@ class WorldCall(RequestModel):
     to: Annotated[str, Field(min_length=1)]
     """The agent's number, in E.164 form."""
     audio_url: str | None = None
-    """What the caller says, as a WAV file with 16-bit mono samples at 8 kHz."""
+    """What the caller says, as a WAV file with 16-bit mono samples at 8 kHz. It goes to agents that listen themselves, in frames of 20 ms at the pace of the sandbox's clock."""
     script: list[WorldScriptLine] | None = None
     """What is said in the call, in turn, as text."""
     hangup_after: Annotated[float | None, Field(ge=0.0)] = None

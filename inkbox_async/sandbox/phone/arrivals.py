@@ -56,3 +56,22 @@ def arrive(
     if rings:
         tx.notify(TOPIC)
     return call_id
+
+
+def ring_here(tx: Tx, now: datetime, number: Row, caller: str, call_id: str) -> dict[str, object]:
+    """Have a call that is being placed ring at another number of the sandbox.
+
+    Args:
+        tx: The transaction.
+        now: The sandbox's present.
+        number: The number that is called.
+        caller: The number that calls.
+        call_id: Id of the call at the caller's end.
+
+    Returns:
+        What the caller meets: `peer`, the id of the call at the other end, or an `outcome` where it is
+        declined at once.
+    """
+    peer_id = arrive(tx, now, number, caller, {"peer": call_id}, None)
+    is_declined = tx.value("SELECT ended_at FROM calls WHERE id = ?", peer_id) is not None
+    return {"outcome": "rejected"} if is_declined else {"peer": peer_id}

@@ -15,7 +15,7 @@ FRAME_MS = 20
 FRAME_BYTES = SAMPLE_RATE * FRAME_MS // 1000
 
 _BIAS, _CLIP = 0x84, 32635
-_WORD_MS = 120
+_WORD_MS, _MOST_WORDS = 120, 1000
 _TONE_HZ, _TONE_HEIGHT = 220, 6000
 
 
@@ -49,16 +49,23 @@ def mu_law_of_wav(content: bytes) -> bytes:
 
 
 def hum(text: str) -> bytes:
-    """A tone about as long as it takes to say the text, for a person who was given words only."""
-    count = SAMPLE_RATE * _WORD_MS // 1000 * max(1, len(text.split()))
-    step = 2 * math.pi * _TONE_HZ / SAMPLE_RATE
-    return mu_law(round(_TONE_HEIGHT * math.sin(step * index)) for index in range(count))
+    """A tone about as long as it takes to say the text (two minutes at most), where there are words only."""
+    count = SAMPLE_RATE * _WORD_MS // 1000 * min(max(1, len(text.split())), _MOST_WORDS)
+    tone = _tone()
+    return (tone * (count // len(tone) + 1))[:count]
 
 
 def frames(sound: bytes) -> Iterator[bytes]:
     """The sound in pieces of 20 ms; the last one may be shorter."""
     for start in range(0, len(sound), FRAME_BYTES):
         yield sound[start : start + FRAME_BYTES]
+
+
+@cache
+def _tone() -> bytes:
+    """A tenth of a second of the hum, in which it swings a whole number of times."""
+    step = 2 * math.pi * _TONE_HZ / SAMPLE_RATE
+    return mu_law(round(_TONE_HEIGHT * math.sin(step * index)) for index in range(SAMPLE_RATE // 10))
 
 
 def _compress(sample: int) -> int:

@@ -24,11 +24,13 @@ from inkbox_async.sandbox.clock import parse_timestamp, timestamp
 from inkbox_async.sandbox.e164 import check_number
 from inkbox_async.sandbox.handling import ApiError, Call, handles, invalid, not_found, too_many
 from inkbox_async.sandbox.outcomes import Outcome, take_outcome
-from inkbox_async.sandbox.phone.arrivals import TOPIC
+from inkbox_async.sandbox.phone.arrivals import TOPIC, ring_here
 from inkbox_async.sandbox.phone.contact_rules import verdict_on
 from inkbox_async.sandbox.phone.periods import period
+from inkbox_async.sandbox.phone.records import Plan
 from inkbox_async.sandbox.phone.rows import (
     call_fields,
+    live_number_by_value,
     number_of,
     show_call,
     show_transcript,
@@ -262,8 +264,13 @@ def _check_limits(call: Call) -> None:
 
 
 def _store(call: Call, number: Row, to: str, url: str, on_voicemail: str) -> Row:
-    decided = take_outcome(call.tx, "call", to) or Outcome("answered")
     call_id = str(uuid4())
+    colleague = live_number_by_value(call.tx, to)
+    decided = take_outcome(call.tx, "call", to)
+    if decided is None and colleague is not None:
+        plan = ring_here(call.tx, call.now, colleague, number["number"], call_id)
+    else:
+        plan = _plan(decided or Outcome("answered"))
     call.tx.insert(
         "calls",
         id=call_id,
@@ -276,27 +283,30 @@ def _store(call: Call, number: Row, to: str, url: str, on_voicemail: str) -> Row
         status="initiated",
         client_websocket_url=url,
         on_voicemail=on_voicemail,
-        plan={
-            "outcome": decided.outcome,
-            "script": [dict(line) for line in decided.script],
-            "leaves": bool(decided.script),
-        },
+        plan=plan,
         created_at=call.now,
         updated_at=call.now,
     )
-    outbox.put(
-        call.tx,
-        call.now,
-        channel="call",
-        sender=number["number"],
-        recipients=[to],
-        organization_id=number["organization_id"],
-        resource_id=call_id,
-    )
+    if colleague is None:
+        outbox.put(
+            call.tx,
+            call.now,
+            channel="call",
+            sender=number["number"],
+            recipients=[to],
+            organization_id=number["organization_id"],
+            resource_id=call_id,
+        )
     call.tx.notify(TOPIC)
     row = call.tx.one("SELECT * FROM calls WHERE id = ?", call_id)
     assert row is not None
     return row
+
+
+def _plan(decided: Outcome) -> Plan:
+    """What somebody outside does with a call."""
+    script = [dict(line) for line in decided.script]
+    return {"outcome": decided.outcome, "script": script, "leaves": bool(script)}
 
 
 def _call_of(call: Call) -> Row:

@@ -19,6 +19,7 @@ from inkbox_async.sandbox.phone import records
 from inkbox_async.sandbox.phone.arrivals import TOPIC
 from inkbox_async.sandbox.phone.conversing import LOCAL, REMOTE, Conversation, Person
 from inkbox_async.sandbox.phone.handshake import Handshakes, Line, NoAgent, connect, context_of
+from inkbox_async.sandbox.phone.wire import Wire
 from inkbox_async.sandbox.settings import Settings
 from inkbox_async.sandbox.store import Store, Tx
 from inkbox_async.sandbox.webhooks.service import Webhooks
@@ -28,7 +29,8 @@ MAX_DURATION = timedelta(hours=1)
 CLOSING = 2.0
 """Seconds (real ones) that an agent has to close its end of the WebSocket."""
 
-STOP_REASONS = {LOCAL: "agent_hang_up", REMOTE: "caller_hang_up", "max_duration": "max_duration"}
+TOO_LONG = "max_duration"
+STOP_REASONS = {LOCAL: "agent_hang_up", REMOTE: "caller_hang_up", TOO_LONG: "max_duration"}
 """What the agent is told by the reason for which a call has ended."""
 
 _ENDS = {"busy": ("failed", "rejected"), "rejected": ("failed", "rejected"), "no_answer": ("canceled", None)}
@@ -95,10 +97,12 @@ class Carrier:
         for call_id in known:
             if call_id not in stored and (carried := self._running.get(call_id)) is not None:
                 carried.scope.cancel()
-        for call_id, is_to_end in going_on:
+        for call_id, peer_id, is_to_end in going_on:
             carried = self._running.get(call_id)
             if carried is None:
                 carried = self._running[call_id] = _Carried()
+                if (peer := self._running.get(peer_id or "")) is not None:
+                    carried.peer, peer.peer = peer, carried
                 tasks.start_soon(self._carry, call_id, carried)
             if is_to_end:
                 carried.end(LOCAL)
@@ -113,6 +117,8 @@ class Carrier:
                 logger.exception("Call %s failed in the sandbox", call_id)
                 await self._end(call_id, "failed", None)
         self._running.pop(call_id, None)
+        if carried.peer is not None:
+            carried.peer.end(TOO_LONG if carried.reason == TOO_LONG else REMOTE)
 
     async def _carry_through(self, call_id: str, carried: _Carried) -> None:
         call = await self._change(call_id, status="ringing")
@@ -127,7 +133,12 @@ class Carrier:
                 await self._end(call_id, "failed", "rejected")
                 return
             call = await self._change(call_id, client_websocket_url=url)
-        if carried.over.is_set():
+        elif carried.peer is not None and not await carried.is_taken(carried.peer):
+            await self._store.run(
+                lambda tx: records.end_untaken(tx, self._clock.now(), self._settings, call_id, plan["peer"])
+            )
+            return
+        if carried.is_canceled:
             await self._end(call_id, "canceled", carried.reason)
             return
         context, secret = await self._store.run(lambda tx: context_of(tx, call))
@@ -177,13 +188,19 @@ class Carrier:
                 lambda tx: records.write_down(tx, self._clock.now(), started, call_id, party, text)
             )
 
-        person = Person(plan["script"], sound, leaves=bool(plan["leaves"]))
-        conversation = Conversation(line, person, said)
+        carried.answered.set()
+        if carried.peer is not None:
+            conversation = Conversation(line, said, self._clock, wire=carried.peer.wire)
+        else:
+            person = Person(plan["script"], sound, leaves=bool(plan["leaves"]))
+            conversation = Conversation(line, said, self._clock, person)
         await conversation.start(call_id)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._end_when, carried, conversation.listen, LOCAL)
-            tasks.start_soon(self._end_after, carried, started + MAX_DURATION, "max_duration")
-            if plan.get("hangup_after") is not None:
+            tasks.start_soon(self._end_after, carried, started + MAX_DURATION, TOO_LONG)
+            if carried.peer is not None:
+                tasks.start_soon(conversation.relay, carried.wire)
+            elif plan.get("hangup_after") is not None:
                 leaving = started + timedelta(seconds=plan["hangup_after"])
                 tasks.start_soon(self._end_after, carried, leaving, REMOTE)
                 tasks.start_soon(conversation.speak)
@@ -226,12 +243,43 @@ class Carrier:
 
 
 class _Carried:
-    """A call that is being carried: the scope of its task, and why it is to end."""
+    """A call that is being carried.
+
+    Attributes:
+        scope: Cancels its task.
+        answered: Set once an agent has taken it.
+        over: Set once it is to end.
+        reason: Why it is to end.
+        peer: The call at the other end, where that is a number of the sandbox, too.
+        wire: What is said there on its way to this end.
+    """
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
+        self.answered = asyncio.Event()
         self.over = asyncio.Event()
         self.reason = LOCAL
+        self.peer: _Carried | None = None
+        self.wire = Wire()
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether it ends before both ends have met."""
+        has_met = self.peer is not None and self.peer.answered.is_set() and self.reason != LOCAL
+        return self.over.is_set() and not has_met
+
+    async def is_taken(self, peer: _Carried) -> bool:
+        """Wait until the other end has answered or ended, or this end hangs up. False when nobody took it."""
+        async with anyio.create_task_group() as race:
+
+            async def hang_up() -> None:
+                await self.over.wait()
+                race.cancel_scope.cancel()
+
+            race.start_soon(hang_up)
+            await peer.answered.wait()
+            race.cancel_scope.cancel()
+        return peer.answered.is_set() or self.reason == LOCAL
 
     def end(self, reason: str) -> None:
         """End the call. The first reason counts."""
@@ -240,8 +288,11 @@ class _Carried:
             self.over.set()
 
 
-def _calls(known: list[str], tx: Tx) -> tuple[list[tuple[str, bool]], set[str]]:
-    """Calls that go on, with whether they are to end; and which of the known ones are stored at all."""
-    rows = tx.all("SELECT id, hangup_requested FROM calls WHERE ended_at IS NULL ORDER BY seq")
+def _calls(known: list[str], tx: Tx) -> tuple[list[tuple[str, str | None, bool]], set[str]]:
+    """Calls that go on, with their other end and whether they are to end; and which known ones are stored."""
+    rows = tx.all(
+        "SELECT id, json_extract(plan, '$.peer') AS peer_id, hangup_requested FROM calls "
+        "WHERE ended_at IS NULL ORDER BY seq"
+    )
     stored = {call_id for call_id in known if tx.one("SELECT 1 FROM calls WHERE id = ?", call_id)}
-    return [(row["id"], bool(row["hangup_requested"])) for row in rows], stored
+    return [(row["id"], row["peer_id"], bool(row["hangup_requested"])) for row in rows], stored

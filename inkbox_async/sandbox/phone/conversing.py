@@ -1,19 +1,23 @@
-"""What goes over the line of one call: an agent at its WebSocket, and a person who follows a script."""
+"""What goes over the line of one call: an agent at its WebSocket, and a person or another agent."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 
+from inkbox_async.sandbox.clock import Clock
 from inkbox_async.sandbox.phone import audio
 from inkbox_async.sandbox.phone.handshake import Line
+from inkbox_async.sandbox.phone.wire import Utterance, Wire
 
 PATIENCE = 5.0
 """Seconds (real ones, for agents work in real time) a person waits for an agent to begin to speak."""
@@ -49,28 +53,35 @@ class Person:
 
 
 class Conversation:
-    """Both ends of one call, from the first frame on. `hang_up` ends it from outside."""
+    """Both ends of one call, from the first frame on: `listen` to the agent, and `speak` or `relay` to it."""
 
-    def __init__(self, line: Line, person: Person, said: Said) -> None:
+    def __init__(
+        self, line: Line, said: Said, clock: Clock, person: Person | None = None, wire: Wire | None = None
+    ) -> None:
         """Prepare it.
 
         Args:
             line: The WebSocket to the agent.
-            person: The other end.
             said: Stores what was said.
+            clock: Sound goes over the line at the pace at which it shows the time.
+            person: The other end, where it is a person, who hears nothing.
+            wire: Takes what the agent says to the other end, where that is an agent.
         """
         self.frames: list[str] = []
         self._kept = 0
         self._line = line
-        self._person = person
         self._said = said
+        self._clock = clock
+        self._person = person or Person()
+        self._wire = wire
         self._stream_id = f"st-{uuid.uuid4()}"
         self._speech: list[str] = []  # what the agent has begun to say
         self._is_sounding = False
         self._turns = 0
         self._last_heard = 0.0
         self._changed = asyncio.Event()
-        self._sound_ms = 0
+        self._samples = 0  # of the sound that was sent
+        self._sound_due = clock.now()
 
     async def start(self, call_id: str) -> None:
         """Tell the agent that the line is open."""
@@ -113,12 +124,22 @@ class Conversation:
             if waits:
                 await self._wait_for_turn(turns)
             turns, waits = self._turns, True
-            await self._say(line["text"])
+            text = line["text"]
+            await self._say(Utterance(text, b"" if person.sound else audio.hum(text)))
         if not person.leaves:
             return False
         if waits or not person.script:
             await self._wait_for_turn(turns)
         return True
+
+    async def relay(self, wire: Wire) -> None:
+        """Tell the agent what the agent at the other end says, for as long as it is not cancelled."""
+        while True:
+            utterance = await wire.get()
+            if utterance.text:
+                await self._say(utterance)
+            elif not self._line.stt:
+                await self._sound(utterance.sound)
 
     async def _take(self, frame: Frame) -> None:
         self._last_heard = asyncio.get_running_loop().time()
@@ -130,13 +151,17 @@ class Conversation:
                     spoken, self._speech = whole("".join(self._speech)).strip(), []
                     if spoken:
                         await self._said(LOCAL, spoken)
+                        self._pass_on(spoken, audio.hum(spoken))
                     self._turn_is_over()
             case "media" if not self._line.tts:
                 self._is_sounding = True
+                self._pass_on("", _sound_in(frame))
             case "audio_done" if not self._line.tts:
                 self._turn_is_over()
             case "clear":
                 self._speech, self._is_sounding = [], False
+                if self._wire is not None:
+                    self._wire.clear()
             case "transcript":
                 await self._take_transcript(frame)
         self._notice()
@@ -147,13 +172,19 @@ class Conversation:
         is_theirs = (party == REMOTE and not self._line.stt) or (party == LOCAL and not self._line.tts)
         if is_theirs and frame.get("is_final") is not False and isinstance(text, str) and text.strip():
             await self._said(str(party), whole(text).strip())
+            if party == LOCAL:
+                self._pass_on(whole(text).strip(), b"")
 
-    async def _say(self, text: str) -> None:
-        turn_id = f"turn-{uuid.uuid4()}"
+    def _pass_on(self, text: str, sound: bytes) -> None:
+        """Let the other end hear what the agent says."""
+        if self._wire is not None and (text or sound):
+            self._wire.put(Utterance(text, sound))
+
+    async def _say(self, utterance: Utterance) -> None:
+        text, turn_id = utterance.text, f"turn-{uuid.uuid4()}"
         await self._barge_in(text, turn_id)
         if not self._line.stt:
-            if not self._person.sound:
-                await self._sound(audio.hum(text))
+            await self._sound(utterance.sound)
             return
         words = text.split()
         if len(words) > 1:
@@ -171,12 +202,19 @@ class Conversation:
         self._speech, self._is_sounding = [], False
 
     async def _sound(self, sound: bytes) -> None:
-        """Send sound as fast as the agent takes it; its time stands in the frames."""
+        """Send sound, each piece when the clock shows that it has been made: a line knows no hurry."""
         for piece in audio.frames(sound):
+            length = timedelta(seconds=len(piece) / audio.SAMPLE_RATE)
+            self._sound_due = max(self._sound_due, self._clock.now()) + length
+            await self._clock.sleep_until(self._sound_due)
             payload = base64.b64encode(piece).decode()
-            media = {"payload": payload, "track": "inbound", "timestamp": str(self._sound_ms)}
+            media = {
+                "payload": payload,
+                "track": "inbound",
+                "timestamp": str(self._samples * 1000 // audio.SAMPLE_RATE),
+            }
             await self._send({"event": "media", "stream_id": self._stream_id, "media": media})
-            self._sound_ms += audio.FRAME_MS
+            self._samples += len(piece)
 
     async def _wait_for_turn(self, turns: int) -> None:
         """Wait until the agent has said something after `turns` turns and pauses, or says nothing at all."""
@@ -217,6 +255,16 @@ class Conversation:
             await self._line.socket.send_str(json.dumps(frame, ensure_ascii=False))
         except (aiohttp.ClientError, ConnectionError, RuntimeError):
             return
+
+
+def _sound_in(frame: Frame) -> bytes:
+    """The samples of a media frame; none where it holds none."""
+    media = frame.get("media")
+    payload = media.get("payload") if isinstance(media, dict) else None
+    try:
+        return base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def whole(text: str) -> str:

@@ -116,6 +116,12 @@ def end(
         _announce(tx, now, settings, call_id)
 
 
+def end_untaken(tx: Tx, now: datetime, settings: Settings, call_id: str, peer_id: str) -> None:
+    """Store that nobody took a call at the other number of the sandbox: declined, or with no agent there."""
+    reason = tx.value("SELECT hangup_reason FROM calls WHERE id = ?", peer_id)
+    end(tx, now, settings, call_id, "failed", "rejected" if reason == "rejected" else None)
+
+
 def end_all(tx: Tx, now: datetime, settings: Settings) -> None:
     """End the calls that an earlier run of the sandbox has left: their lines are dead."""
     for call in tx.all("SELECT id, started_at FROM calls WHERE ended_at IS NULL ORDER BY seq"):
