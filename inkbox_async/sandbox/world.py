@@ -127,8 +127,8 @@ class World:
             from_: Number of the caller, in E.164 form.
             to: The agent's number.
             audio_url: What the caller sounds like: a WAV file of 16-bit mono samples at 8 kHz, on this
-                machine or as a `data:` address. It goes to agents that listen themselves, in frames of 20 ms at
-                the pace of the sandbox's clock.
+                machine or as a `data:` address. It goes to agents that listen themselves, in frames of 20 ms
+                at the pace of the sandbox's clock.
             script: What is said: mappings with `party` and `text`. At a line of the `local` party, the caller
                 waits for the agent to say something.
             hangup_after: Seconds after which the caller hangs up, by the sandbox's clock. Left out, when

@@ -196,6 +196,7 @@ async def test_sound_and_words_cross_as_each_end_wants_them(
     fresh: AgentIdentity, colleague: AgentIdentity, inkbox: AsyncInkbox
 ) -> None:
     sound = bytes(range(256)) * 2
+    is_told = asyncio.Event()
 
     async def play(socket: web.WebSocketResponse, frame: JSON) -> None:
         if frame["event"] == "start":
@@ -210,6 +211,8 @@ async def test_sound_and_words_cross_as_each_end_wants_them(
     async def welcome(socket: web.WebSocketResponse, frame: JSON) -> None:
         if frame["event"] == "start":
             await say(socket, "Support, hello.")
+        if frame["event"] == "transcript":
+            is_told.set()
 
     def sound_in(agent: Agent) -> bytes:
         frames = [frame["media"]["payload"] for frame in agent.heard if frame["event"] == "media"]
@@ -231,8 +234,7 @@ async def test_sound_and_words_cross_as_each_end_wants_them(
         await accept(inkbox, colleague, callee)
         placed = await fresh.place_call(to_number=number, client_websocket_url=caller.url)
         await hears_everything(caller, audio.hum("Support, hello."))
-        while "transcript" not in callee.events():
-            await asyncio.sleep(0.005)
+        await is_told.wait()
         await fresh.hangup_call(placed.id)
         await ended(inkbox, placed.id)
     words = [frame["text"] for frame in callee.heard if frame["event"] == "transcript" and frame["is_final"]]
