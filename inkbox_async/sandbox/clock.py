@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 
 _TICK = timedelta(microseconds=1)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Where the clock stops being moved: there has to be room for what is counted from its present on."""
 
 
 class Moment(datetime):
@@ -49,10 +51,13 @@ class Clock:
         The clock has moved when this returns; awaiting what it returns lets the sleepers run, too.
 
         Raises:
-            ValueError: `seconds` is negative; the sandbox's time does not run backwards.
+            ValueError: `seconds` is negative, for the sandbox's time does not run backwards, or leads beyond
+                the year 9000. The clock stays as it is.
         """
         if not 0 <= seconds < float("inf"):
             raise ValueError("The clock only moves forward: give a number of seconds of 0 or more.")
+        if seconds > (_LATEST - self.now()).total_seconds():
+            raise ValueError("The clock cannot be moved that far: give fewer seconds.")
         with self._lock:
             self._offset += timedelta(seconds=seconds)
             offset = self._offset

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inkbox_async.generated.models.sandbox import WorldScriptLine
+
+from .handling import invalid
 from .store import Tx
 
 EVERYBODY = "*"
@@ -34,6 +37,22 @@ class Outcome:
     error_code: str | None = None
     error_detail: str | None = None
     script: Sequence[Mapping[str, str]] = ()
+
+
+def script_of(lines: Sequence[WorldScriptLine] | None) -> list[dict[str, str]]:
+    """What is said in a call, as a request has it.
+
+    Raises:
+        ApiError: 422 when it is neither the person nor the agent who speaks, or the person says nothing.
+    """
+    for index, line in enumerate(lines or ()):
+        if line.party not in ("local", "remote"):
+            raise invalid(
+                "Input should be 'local' or 'remote'", "body", "script", index, "party", kind="enum"
+            )
+        if line.party == "remote" and not line.text.strip():
+            raise invalid("Give what the person says", "body", "script", index, "text")
+    return [{"party": str(line.party), "text": line.text} for line in lines or ()]
 
 
 def set_outcome(tx: Tx, channel: str, target: str, outcome: Outcome, times: int | None = None) -> None:

@@ -19,6 +19,7 @@ from inkbox_async import AgentIdentity, AsyncInkbox, PhoneCall, verify_webhook
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.handling import ApiError
 from inkbox_async.sandbox.phone import audio
+from inkbox_async.sandbox.phone.carrier import MAX_DURATION
 
 from .conftest import ANN, JSON, Agent, Api, answered, echo, ended, phone, say, serving
 
@@ -237,6 +238,32 @@ async def test_other_recordings_are_refused(fresh: AgentIdentity, inkbox_sandbox
     with pytest.raises(ApiError) as caught:
         await inkbox_sandbox.world.place_call(from_=ANN, to=phone(fresh).number, audio_url=url)
     assert caught.value.status == 422
+    assert await fresh.list_calls() == []
+
+
+async def test_a_caller_who_would_stay_for_ever_is_cut_off(
+    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
+) -> None:
+    async with serving(Agent()) as agent:
+        await accept(inkbox, fresh, agent.url)
+        placed = await inkbox_sandbox.world.place_call(from_=ANN, to=phone(fresh).number, hangup_after=1e300)
+        await answered(inkbox, placed.call_id)
+        inkbox_sandbox.clock.advance(MAX_DURATION.total_seconds())
+        call = await ended(inkbox, placed.call_id)
+    assert (call.status, call.hangup_reason) == ("completed", "max_duration")
+
+
+async def test_what_no_phone_can_do(fresh: AgentIdentity, inkbox_sandbox: Sandbox) -> None:
+    number = phone(fresh).number
+    for attempt in (
+        inkbox_sandbox.world.place_call(from_=number, to=number),
+        inkbox_sandbox.world.place_call(from_=ANN, to=number, script=[{"party": "caller", "text": "Hello"}]),
+        inkbox_sandbox.world.send_text(from_=number, to=number, text="Hello"),
+        inkbox_sandbox.world.send_text(from_=ANN, to=[number, ANN], text="Hello"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            await attempt
+        assert caught.value.status == 422
     assert await fresh.list_calls() == []
 
 

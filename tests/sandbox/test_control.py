@@ -48,8 +48,27 @@ async def test_the_clock_is_moved(sandbox: Sandbox, admin: Api) -> None:
     now = (await admin.ok("POST", f"{CONTROL}/clock", {"advance_seconds": 86400}))["now"]
     assert now > before.isoformat()
     assert (sandbox.clock.now() - before).days == 1
-    for wrong in (-1, 1e300):
+    for wrong in (-1, 1e300, 1e12, 1e11 * 3):
         assert (await admin.call("POST", f"{CONTROL}/clock", {"advance_seconds": wrong})).status == 422
+    assert (sandbox.clock.now() - before).days == 1, "the clock stays as it was, and goes on"
+
+
+@pytest.mark.parametrize(
+    ("field", "outcome"),
+    [
+        ("to", {"channel": "call", "to": "(415) 555-1234", "outcome": "busy"}),
+        ("to", {"channel": "imessage", "to": "ada@", "outcome": "error"}),
+        ("party", {"script": [{"party": "caller", "text": "Hello"}]}),
+        ("text", {"script": [{"party": "local", "text": ""}, {"party": "remote", "text": " "}]}),
+    ],
+)
+async def test_outcomes_that_nothing_could_meet_are_refused(
+    admin: Api, field: str, outcome: dict[str, object]
+) -> None:
+    body = {"channel": "call", "to": "+15551234567", "outcome": "answered", **outcome}
+    reply = await admin.call("POST", f"{CONTROL}/outcomes", body)
+    assert reply.status == 422
+    assert field in reply.body["detail"][0]["loc"]
 
 
 async def test_faults_are_ordered_and_forgotten(admin: Api) -> None:

@@ -16,6 +16,7 @@ from inkbox_async.generated.models.sandbox import (
 )
 from inkbox_async.generated.queries.sandbox import ControlSendEmailQuery
 from inkbox_async.sandbox.controlling import ControlCall, controls
+from inkbox_async.sandbox.e164 import check_number
 from inkbox_async.sandbox.handling import ApiError, invalid
 from inkbox_async.sandbox.mail.addresses import comparable, domain_of, normalise_address
 from inkbox_async.sandbox.mail.compose import Outgoing, render
@@ -23,7 +24,7 @@ from inkbox_async.sandbox.mail.delivery import Delivery, deliver
 from inkbox_async.sandbox.mail.mime import Attachment, parse
 from inkbox_async.sandbox.mail.references import message_ids, new_message_id
 from inkbox_async.sandbox.mail.words import from_base64
-from inkbox_async.sandbox.outcomes import EVERYBODY, KINDS, Outcome, set_outcome
+from inkbox_async.sandbox.outcomes import EVERYBODY, KINDS, Outcome, script_of, set_outcome
 from inkbox_async.sandbox.parts import Parts
 
 _SMALL = 64 * 1024  # larger messages are parsed off the event loop
@@ -113,9 +114,12 @@ async def settle_outcome(call: ControlCall) -> WorldOutcome:
     kinds = KINDS[str(body.channel)]
     if str(body.outcome) not in kinds:
         raise invalid(f"On this channel it is one of {', '.join(sorted(kinds))}", "body", "outcome")
-    target = comparable(body.to) if body.channel == "mail" and body.to != EVERYBODY else body.to.strip()
-    script = [line.to_wire() for line in body.script or ()]
-    outcome = Outcome(str(body.outcome), body.error_code, body.error_detail, script)
+    target = body.to.strip()
+    if body.channel == "mail":
+        target = comparable(target)
+    elif target != EVERYBODY:
+        check_number(target, "body", "to")
+    outcome = Outcome(str(body.outcome), body.error_code, body.error_detail, script_of(body.script))
     await call.sandbox.store.run(
         lambda tx: set_outcome(tx, str(body.channel), target, outcome, times=body.times)
     )

@@ -201,7 +201,8 @@ class Carrier:
             if carried.peer is not None:
                 tasks.start_soon(conversation.relay, carried.wire)
             elif plan.get("hangup_after") is not None:
-                leaving = started + timedelta(seconds=plan["hangup_after"])
+                too_long = MAX_DURATION.total_seconds() + 1
+                leaving = started + timedelta(seconds=min(plan["hangup_after"], too_long))
                 tasks.start_soon(self._end_after, carried, leaving, REMOTE)
                 tasks.start_soon(conversation.speak)
             else:

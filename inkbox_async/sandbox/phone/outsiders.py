@@ -18,6 +18,7 @@ from inkbox_async.generated.models.sandbox import (
 from inkbox_async.sandbox.controlling import ControlCall, controls
 from inkbox_async.sandbox.e164 import check_number
 from inkbox_async.sandbox.handling import ApiError, invalid, not_found
+from inkbox_async.sandbox.outcomes import script_of
 from inkbox_async.sandbox.parts import Parts
 from inkbox_async.sandbox.phone import audio, media
 from inkbox_async.sandbox.phone.arrivals import arrive
@@ -37,7 +38,8 @@ async def send_text(call: ControlCall) -> WorldTextResult:
     sender = check_number(body.from_.strip(), "body", "from")
     recipients = [body.to] if isinstance(body.to, str) else list(dict.fromkeys(body.to))
     for index, recipient in enumerate(recipients):
-        check_number(recipient, "body", "to", index)
+        if check_number(recipient, "body", "to", index) == sender:
+            raise invalid("A number cannot write to itself", "body", "to", index)
     if not body.text and not body.media_urls:
         raise invalid("Give a text, media_urls or both", "body", "text")
     media.check_urls(body.media_urls or [], _SCHEMES)
@@ -53,7 +55,8 @@ async def place_call(call: ControlCall) -> WorldCallResult:
     """A call from a phone."""
     body: WorldCall = call.body
     caller = check_number(body.from_.strip(), "body", "from")
-    check_number(body.to.strip(), "body", "to")
+    if check_number(body.to.strip(), "body", "to") == caller:
+        raise invalid("A number cannot call itself", "body", "to")
     sandbox = call.sandbox
     sound = None
     if body.audio_url is not None:
@@ -63,7 +66,7 @@ async def place_call(call: ControlCall) -> WorldCallResult:
         except (media.Unreachable, ValueError) as error:
             raise invalid(str(error), "body", "audio_url") from None
     plan = {
-        "script": [line.to_wire() for line in body.script or ()],
+        "script": script_of(body.script),
         "hangup_after": body.hangup_after,
         "leaves": True,
     }
