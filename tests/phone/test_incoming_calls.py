@@ -125,6 +125,8 @@ async def test_the_webhook_answers_and_names_the_websocket(
     assert (question["id"], question["status"]) == (str(call.id), "initiated")
     assert (question["direction"], question["remote_phone_number"]) == ("inbound", ANN)
     assert (question["contacts"], question["agent_identities"]) == ([], [])
+    assert question["rate_limit"]["calls_limit"] == 100
+    assert question["client_websocket_url"] is None, "nobody has taken the call yet"
     assert not {"event_type", "is_blocked"} & question.keys()
 
 
@@ -162,6 +164,8 @@ async def test_an_answer_may_mean_the_stored_websocket(
         )
         call = await ring(inkbox, inkbox_sandbox, fresh, script=SCRIPT)
     assert (call.status, call.client_websocket_url) == ("completed", agent.url)
+    ((_, body),) = receiver.asked
+    assert json.loads(body)["client_websocket_url"] is None, "nobody has taken the call yet"
 
 
 async def test_the_caller_waits_for_the_agent_where_the_script_says_so(

@@ -45,7 +45,6 @@ def arrive(
         remote_number=caller,
         direction="inbound",
         status="initiated" if rings else "failed",
-        client_websocket_url=number["client_websocket_url"] if rings else None,
         is_blocked=not is_allowed,
         plan=plan,
         audio=sound,

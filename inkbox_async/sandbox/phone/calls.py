@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from sqlite3 import Row
 from uuid import uuid4
 
@@ -25,6 +24,7 @@ from inkbox_async.sandbox.e164 import check_number
 from inkbox_async.sandbox.handling import ApiError, Call, handles, invalid, not_found, too_many
 from inkbox_async.sandbox.outcomes import Outcome, take_outcome
 from inkbox_async.sandbox.phone.arrivals import TOPIC, ring_here
+from inkbox_async.sandbox.phone.call_limits import WINDOW, rate_limit
 from inkbox_async.sandbox.phone.contact_rules import verdict_on
 from inkbox_async.sandbox.phone.periods import period
 from inkbox_async.sandbox.phone.records import Plan
@@ -38,10 +38,6 @@ from inkbox_async.sandbox.phone.rows import (
 )
 from inkbox_async.sandbox.rules import OUTBOUND, recipient_blocked
 from inkbox_async.sandbox.visibility import identity_row
-
-WINDOW = timedelta(hours=24)
-NO_LIMIT = 1_000_000
-"""What is told where the plan has no limit: the answer has room for numbers only."""
 
 _IMPLIED = {
     VoicemailDetection.ENABLED: OnVoicemail.HANG_UP,
@@ -65,7 +61,7 @@ def place(call: Call) -> PhoneCallWithRateLimit:
         raise recipient_blocked(body.to_number, verdict)
     _check_limits(call)
     row = _store(call, number, body.to_number, url, on_voicemail)
-    return PhoneCallWithRateLimit(**call_fields(row), rate_limit=rate_limit(call))
+    return PhoneCallWithRateLimit(**call_fields(row), rate_limit=_rate_limit(call))
 
 
 @handles("calls.list")
@@ -145,28 +141,6 @@ def list_transcripts_of_number(call: Call) -> list[PhoneTranscript]:
     return _transcripts(call, _call_of_number(call))
 
 
-def rate_limit(call: Call) -> RateLimitInfo:
-    """What the organization has used of its calls in the last 24 hours."""
-    since = timestamp(call.now - WINDOW)
-    rows = call.tx.all(
-        "SELECT started_at, ended_at FROM calls WHERE organization_id = ? AND direction = 'outbound' "
-        "AND created_at > ?",
-        call.caller.organization_id,
-        since,
-    )
-    minutes = sum((_length(call, row) for row in rows), timedelta()) / timedelta(minutes=1)
-    calls_limit = NO_LIMIT if call.limits.calls_per_day is None else call.limits.calls_per_day
-    minutes_limit = NO_LIMIT if call.limits.call_minutes_per_day is None else call.limits.call_minutes_per_day
-    return RateLimitInfo(
-        calls_used=len(rows),
-        calls_remaining=max(0, calls_limit - len(rows)),
-        calls_limit=calls_limit,
-        minutes_used=round(minutes, 2),
-        minutes_remaining=round(max(0.0, minutes_limit - minutes), 2),
-        minutes_limit=minutes_limit,
-    )
-
-
 def _check_shape(body: PlaceCallRequest) -> str:
     """What is to happen on voicemail, if everything goes together.
 
@@ -242,8 +216,12 @@ def _caller_number(call: Call, body: PlaceCallRequest) -> Row:
     return number
 
 
+def _rate_limit(call: Call) -> RateLimitInfo:
+    return rate_limit(call.tx, call.now, call.caller.organization_id)
+
+
 def _check_limits(call: Call) -> None:
-    used = rate_limit(call)
+    used = _rate_limit(call)
     for remaining, limit, what in (
         (used.calls_remaining, used.calls_limit, "calls"),
         (used.minutes_remaining, used.minutes_limit, "minutes of calls"),
@@ -332,10 +310,3 @@ def _call_of_number(call: Call) -> Row:
 def _transcripts(call: Call, row: Row) -> list[PhoneTranscript]:
     rows = call.tx.all("SELECT * FROM call_transcripts WHERE call_id = ? ORDER BY seq", row["id"])
     return [show_transcript(said) for said in rows]
-
-
-def _length(call: Call, row: Row) -> timedelta:
-    if row["started_at"] is None:
-        return timedelta()
-    ended = call.now if row["ended_at"] is None else parse_timestamp(row["ended_at"])
-    return ended - parse_timestamp(row["started_at"])

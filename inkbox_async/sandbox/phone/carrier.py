@@ -156,11 +156,13 @@ class Carrier:
 
     async def _ask(self, call: Row) -> str | None:
         """Where the agent takes an inbound call; None when nobody does."""
-        action, webhook, payload, secret = await self._store.run(
+        number, payload, secret = await self._store.run(
             lambda tx: records.incoming_call(tx, self._clock.now(), call)
         )
-        if action != "webhook":
-            return None if call["client_websocket_url"] is None else str(call["client_websocket_url"])
+        stored: str | None = number["client_websocket_url"]
+        webhook = number["incoming_call_webhook_url"]
+        if number["incoming_call_action"] != "webhook":
+            return stored
         if webhook is None:
             return None
         answer = await self._webhooks.ask_about_call(
@@ -172,7 +174,7 @@ class Carrier:
         )
         if answer is None or answer.action != "answer":
             return None
-        return answer.client_websocket_url or call["client_websocket_url"]
+        return answer.client_websocket_url or stored
 
     async def _connected(
         self, call_id: str, carried: _Carried, line: Line, plan: records.Plan, sound: bytes

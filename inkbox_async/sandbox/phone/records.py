@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from inkbox_async.sandbox import events
+from inkbox_async.sandbox.phone.call_limits import rate_limit
 from inkbox_async.sandbox.phone.rows import show_call
 from inkbox_async.sandbox.settings import Settings
 from inkbox_async.sandbox.signing_keys import signing_secret
@@ -128,8 +129,8 @@ def end_all(tx: Tx, now: datetime, settings: Settings) -> None:
         end(tx, now, settings, call["id"], "failed" if call["started_at"] is None else "completed", None)
 
 
-def incoming_call(tx: Tx, now: datetime, call: Row) -> tuple[str, str | None, Plan, str | None]:
-    """What is to happen to an inbound call: (action, receiver, question to the receiver, signing secret)."""
+def incoming_call(tx: Tx, now: datetime, call: Row) -> tuple[Row, Plan, str | None]:
+    """Who decides about an inbound call: (number called, question to its receiver, signing secret)."""
     number = tx.one("SELECT * FROM phone_numbers WHERE id = ?", call["phone_number_id"])
     assert number is not None
     told = events.plain(show_call(call))
@@ -137,12 +138,12 @@ def incoming_call(tx: Tx, now: datetime, call: Row) -> tuple[str, str | None, Pl
     payload = {name: told[name] for name in _TOLD_OF_INCOMING} | {
         "phone_number_id": call["phone_number_id"],
         "status": "initiated",
-        "rate_limit": None,
+        "rate_limit": rate_limit(tx, now, call["organization_id"]).to_wire(),
         "contacts": contacts,
         "agent_identities": agents,
     }
     secret = signing_secret(tx, call["organization_id"], call["identity_id"])
-    return number["incoming_call_action"], number["incoming_call_webhook_url"], payload, secret
+    return number, payload, secret
 
 
 def _announce(tx: Tx, now: datetime, settings: Settings, call_id: str) -> None:
