@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import timedelta
 
@@ -200,6 +201,24 @@ async def test_hanging_up_through_the_api(
         await inkbox.calls.hangup(placed.id)
     with pytest.raises(InkboxAPIError, match="404"):
         await inkbox.calls.hangup(uuid.uuid4())
+
+
+async def test_hanging_up_while_the_agent_takes_its_time(fresh: AgentIdentity, inkbox: AsyncInkbox) -> None:
+    has_come, may_answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(Agent):
+        async def serve(self, request: web.Request) -> web.StreamResponse:
+            has_come.set()
+            await may_answer.wait()
+            return await super().serve(request)
+
+    async with serving(Slow()) as agent:
+        placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
+        await has_come.wait()
+        await inkbox.calls.hangup(placed.id)
+        call = await ended(inkbox, placed.id)
+        may_answer.set()
+    assert (call.status, call.hangup_reason, call.started_at) == ("canceled", "local", None)
 
 
 async def test_raw_audio_both_ways(

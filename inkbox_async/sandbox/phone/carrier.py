@@ -97,14 +97,14 @@ class Carrier:
         for call_id in known:
             if call_id not in stored and (carried := self._running.get(call_id)) is not None:
                 carried.scope.cancel()
-        for call_id, peer_id, is_to_end in going_on:
-            carried = self._running.get(call_id)
+        for call in going_on:
+            carried = self._running.get(call["id"])
             if carried is None:
-                carried = self._running[call_id] = _Carried()
-                if (peer := self._running.get(peer_id or "")) is not None:
+                carried = self._running[call["id"]] = _Carried(is_inbound=call["direction"] == "inbound")
+                if (peer := self._running.get(call["peer_id"] or "")) is not None:
                     carried.peer, peer.peer = peer, carried
-                tasks.start_soon(self._carry, call_id, carried)
-            if is_to_end:
+                tasks.start_soon(self._carry, call["id"], carried)
+            if call["hangup_requested"]:
                 carried.end(LOCAL)
 
     async def _carry(self, call_id: str, carried: _Carried) -> None:
@@ -126,33 +126,40 @@ class Carrier:
         if (end := _ENDS.get(plan.get("outcome", "answered"))) is not None:
             await self._end(call_id, *end)
             return
-        url = call["client_websocket_url"]
-        if call["direction"] == "inbound":
-            url = await self._ask(call)
-            if url is None:
-                await self._end(call_id, "failed", "rejected")
-                return
-            call = await self._change(call_id, client_websocket_url=url)
-        elif carried.peer is not None and not await carried.is_taken(carried.peer):
-            await self._store.run(
-                lambda tx: records.end_untaken(tx, self._clock.now(), self._settings, call_id, plan["peer"])
-            )
-            return
-        if carried.is_canceled:
+        line = None
+        with carried.ringing:
+            line = await self._ring(call, carried, plan)
+        if carried.ringing.cancelled_caught:
             await self._end(call_id, "canceled", carried.reason)
-            return
-        context, secret = await self._store.run(lambda tx: context_of(tx, call))
-        try:
-            line = await connect(self._session(), self._handshakes, self._settings, url, context, secret)
-        except NoAgent as reason:
-            logger.warning("Call %s has no agent: %s", call_id, reason)
-            await self._end(call_id, "failed", None)
+        if line is None:
             return
         try:
             await self._connected(call_id, carried, line, plan, call["audio"] or b"")
         finally:
             with anyio.move_on_after(CLOSING, shield=True):
                 await line.socket.close()
+
+    async def _ring(self, call: Row, carried: _Carried, plan: records.Plan) -> Line | None:
+        """The line to the agent, once somebody takes the call; None when nobody does, which ends it."""
+        call_id, url = call["id"], call["client_websocket_url"]
+        if call["direction"] == "inbound":
+            url = await self._ask(call)
+            if url is None:
+                await self._end(call_id, "failed", "rejected")
+                return None
+            call = await self._change(call_id, client_websocket_url=url)
+        elif carried.peer is not None and not await carried.is_taken(carried.peer):
+            await self._store.run(
+                lambda tx: records.end_untaken(tx, self._clock.now(), self._settings, call_id, plan["peer"])
+            )
+            return None
+        context, secret = await self._store.run(lambda tx: context_of(tx, call))
+        try:
+            return await connect(self._session(), self._handshakes, self._settings, url, context, secret)
+        except NoAgent as reason:
+            logger.warning("Call %s has no agent: %s", call_id, reason)
+            await self._end(call_id, "failed", None)
+            return None
 
     async def _ask(self, call: Row) -> str | None:
         """Where the agent takes an inbound call; None when nobody does."""
@@ -249,7 +256,9 @@ class _Carried:
     """A call that is being carried.
 
     Attributes:
+        is_inbound: Whether the agent is called, or calls.
         scope: Cancels its task.
+        ringing: What happens until an agent has taken it; cancelled when it ends before.
         answered: Set once an agent has taken it.
         over: Set once it is to end.
         reason: Why it is to end.
@@ -257,45 +266,43 @@ class _Carried:
         wire: What is said there on its way to this end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_inbound: bool) -> None:
+        self.is_inbound = is_inbound
         self.scope = anyio.CancelScope()
+        self.ringing = anyio.CancelScope()
         self.answered = asyncio.Event()
         self.over = asyncio.Event()
         self.reason = LOCAL
         self.peer: _Carried | None = None
         self.wire = Wire()
 
-    @property
-    def is_canceled(self) -> bool:
-        """Whether it ends before both ends have met."""
-        has_met = self.peer is not None and self.peer.answered.is_set() and self.reason != LOCAL
-        return self.over.is_set() and not has_met
-
     async def is_taken(self, peer: _Carried) -> bool:
-        """Wait until the other end has answered or ended, or this end hangs up. False when nobody took it."""
+        """Wait until the other end has answered or ended. False when nobody took the call there."""
         async with anyio.create_task_group() as race:
 
-            async def hang_up() -> None:
+            async def give_up() -> None:
                 await self.over.wait()
                 race.cancel_scope.cancel()
 
-            race.start_soon(hang_up)
+            race.start_soon(give_up)
             await peer.answered.wait()
             race.cancel_scope.cancel()
-        return peer.answered.is_set() or self.reason == LOCAL
+        return peer.answered.is_set()
 
     def end(self, reason: str) -> None:
         """End the call. The first reason counts."""
         if not self.over.is_set():
             self.reason = reason
             self.over.set()
+            # A caller whom nobody takes, or whom somebody leaves at once, is not the one who cancels.
+            if reason == LOCAL or self.is_inbound:
+                self.ringing.cancel()
 
 
-def _calls(known: list[str], tx: Tx) -> tuple[list[tuple[str, str | None, bool]], set[str]]:
-    """Calls that go on, with their other end and whether they are to end; and which known ones are stored."""
-    rows = tx.all(
-        "SELECT id, json_extract(plan, '$.peer') AS peer_id, hangup_requested FROM calls "
+def _calls(known: list[str], tx: Tx) -> tuple[list[Row], set[str]]:
+    """Calls that go on, and which of the known ones are stored at all."""
+    going_on = tx.all(
+        "SELECT id, direction, json_extract(plan, '$.peer') AS peer_id, hangup_requested FROM calls "
         "WHERE ended_at IS NULL ORDER BY seq"
     )
-    stored = {call_id for call_id in known if tx.one("SELECT 1 FROM calls WHERE id = ?", call_id)}
-    return [(row["id"], row["peer_id"], bool(row["hangup_requested"])) for row in rows], stored
+    return going_on, {call_id for call_id in known if tx.one("SELECT 1 FROM calls WHERE id = ?", call_id)}
