@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,6 @@ from inkbox_async.tunnels.options import ForwardTo, ListenerOptions
 from .authority import Authority
 from .control import API_KEY, FakeControl
 from .fake_edge import FakeEdge
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    """A test that hangs ends the run with the stacks of all threads, instead of never."""
-    faulthandler.dump_traceback_later(120, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")
