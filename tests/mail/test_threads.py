@@ -36,6 +36,43 @@ async def test_the_nearest_known_ancestor_names_the_thread(api: Api) -> None:
     assert both["thread_id"] == two["thread_id"]
 
 
+async def test_answers_to_a_message_that_never_came_are_one_thread(api: Api) -> None:
+    address = await api.identity("scout")
+    first = await api.receive(address, in_reply_to="<root@x>", headers={"Message-ID": "<1@x>"})
+    second = await api.receive(address, headers={"References": "<root@x> <lost@x>", "Message-ID": "<2@x>"})
+    third = await api.receive(address, headers={"References": "<lost@x>"})
+    root = await api.receive(address, headers={"Message-ID": "<root@x>"})
+    stranger = await api.receive(address, headers={"References": "<other@x>"})
+    assert {item["thread_id"] for item in (first, second, third, root)} == {first["thread_id"]}
+    assert stranger["thread_id"] != first["thread_id"]
+    thread = await api.ok("GET", f"/mail/mailboxes/{address}/threads/{first['thread_id']}")
+    assert thread["message_count"] == 4
+
+
+async def test_what_a_deleted_thread_referred_to_is_forgotten(api: Api) -> None:
+    address = await api.identity("scout")
+    first = await api.receive(address, in_reply_to="<root@x>")
+    await api.ok("DELETE", f"/mail/mailboxes/{address}/threads/{first['thread_id']}")
+    again = await api.receive(address, in_reply_to="<root@x>")
+    assert again["thread_id"] != first["thread_id"]
+
+
+async def test_a_shared_reference_does_not_mix_blocked_and_other_mail(api: Api) -> None:
+    address = await api.identity("scout")
+    rule = {"action": "block", "match_type": "domain", "match_target": "spam.example"}
+    await api.ok("POST", f"/mail/mailboxes/{address}/contact-rules", rule)
+    wanted = await api.receive(address, in_reply_to="<root@x>")
+    blocked = [await api.receive(address, from_="eve@spam.example", in_reply_to="<root@x>") for _ in range(2)]
+    assert [item["folder"] for item in blocked] == ["blocked", "blocked"]
+    assert blocked[0]["thread_id"] == blocked[1]["thread_id"] != wanted["thread_id"]
+
+
+async def test_mailboxes_do_not_share_references(api: Api) -> None:
+    one, two = await api.identity("scout"), await api.identity("other")
+    first = await api.receive(one, in_reply_to="<root@x>")
+    assert (await api.receive(two, in_reply_to="<root@x>"))["thread_id"] != first["thread_id"]
+
+
 async def test_threads_are_paged_by_their_newest_message(api: Api) -> None:
     address = await api.identity("scout")
     threads = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -147,22 +148,47 @@ def delete_thread(tx: Tx, thread: Row) -> None:
 
 
 def _thread_for(tx: Tx, now: datetime, mailbox_id: str, message: NewMessage) -> str:
-    """The thread of the nearest known ancestor, or a new one.
+    """The thread a message belongs to, a new one where it belongs to none."""
+    thread_id = None if message.is_forward else _known_thread(tx, mailbox_id, message)
+    if thread_id is None:
+        thread_id = _new_thread(tx, now, mailbox_id, message)
+    tx.execute(
+        "INSERT OR IGNORE INTO mail_thread_references (mailbox_id, message_id, thread_id) "
+        "SELECT ?, value, ? FROM json_each(?)",
+        mailbox_id,
+        thread_id,
+        json.dumps(ancestors(message.in_reply_to, message.references)),
+    )
+    return thread_id
 
+
+_BY_MESSAGE = (
+    "SELECT t.id FROM mail_messages AS m JOIN mail_threads AS t ON t.id = m.thread_id "
+    "WHERE m.mailbox_id = ? AND m.message_id = ? AND (t.folder = ?) = ? ORDER BY m.seq DESC LIMIT 1"
+)
+_BY_REFERENCE = (
+    "SELECT t.id FROM mail_thread_references AS r JOIN mail_threads AS t ON t.id = r.thread_id "
+    "WHERE r.mailbox_id = ? AND r.message_id = ? AND (t.folder = ?) = ? "
+    "ORDER BY t.last_message_at DESC LIMIT 1"
+)
+
+
+def _known_thread(tx: Tx, mailbox_id: str, message: NewMessage) -> str | None:
+    """The thread of the nearest ancestor that is here, else one that refers to the same message.
+
+    So answers to a message that never came find each other, and one that comes late finds its answers.
     Blocked mail and other mail never share a thread: who may not see the one would see the other.
     """
-    if not message.is_forward:
-        for ancestor in [*ancestors(message.in_reply_to, message.references), message.message_id]:
-            thread_id: str | None = tx.value(
-                "SELECT t.id FROM mail_messages AS m JOIN mail_threads AS t ON t.id = m.thread_id WHERE "
-                "m.mailbox_id = ? AND m.message_id = ? AND (t.folder = ?) = ? ORDER BY m.seq DESC LIMIT 1",
-                mailbox_id,
-                ancestor,
-                BLOCKED,
-                message.is_blocked,
-            )
+    related = [*ancestors(message.in_reply_to, message.references), message.message_id]
+    for query in (_BY_MESSAGE, _BY_REFERENCE):
+        for message_id in related:
+            thread_id: str | None = tx.value(query, mailbox_id, message_id, BLOCKED, message.is_blocked)
             if thread_id is not None:
                 return thread_id
+    return None
+
+
+def _new_thread(tx: Tx, now: datetime, mailbox_id: str, message: NewMessage) -> str:
     thread_id = str(uuid4())
     tx.insert(
         "mail_threads",

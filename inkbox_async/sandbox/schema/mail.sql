@@ -11,6 +11,15 @@ CREATE TABLE IF NOT EXISTS mail_threads (
 );
 CREATE INDEX IF NOT EXISTS mail_threads_by_mailbox ON mail_threads (mailbox_id, last_message_at);
 
+-- The ids that the messages of a thread refer to, whether or not a message of that id ever came.
+CREATE TABLE IF NOT EXISTS mail_thread_references (
+    mailbox_id TEXT NOT NULL REFERENCES mailboxes (id),
+    message_id TEXT NOT NULL,
+    thread_id TEXT NOT NULL REFERENCES mail_threads (id) ON DELETE CASCADE,
+    PRIMARY KEY (mailbox_id, message_id, thread_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS mail_thread_references_by_thread ON mail_thread_references (thread_id);
+
 -- Lists of addresses and ids are JSON arrays. `seq` orders what happened in one instant, and is the row of `mail_search`.
 CREATE TABLE IF NOT EXISTS mail_messages (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
