@@ -109,7 +109,7 @@ def authenticate(tx: Tx, now: datetime, headers: Mapping[str, str], operation: O
         if "anyone" in operation.callers:
             return ANYONE
         raise _unauthorized("An API key is missing. Send it in the header X-API-Key.")
-    caller = caller_of_key(tx, now, key, console=console)
+    caller = caller_of_key(tx, now, key, console=console) if key.isascii() else None
     if caller is None:
         if "anyone" in operation.callers:
             return ANYONE

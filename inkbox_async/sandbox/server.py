@@ -11,7 +11,6 @@ from functools import partial
 from typing import TypeAlias
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
 from inkbox_async.operation import Operation
 
@@ -19,26 +18,13 @@ from . import areas
 from .auth import authenticate
 from .controlling import CONTROLS, ControlCall
 from .handling import HANDLERS, ROUTES, Answer, ApiError, Call
+from .http_errors import JsonErrorRunner, http_logger
 from .loopback import refuse_strangers
 from .parts import Parts
 from .requests import MAX_BODY_BYTES, Body, encode, parse_path, parse_query, read_body
 from .store import Tx
 
 logger = logging.getLogger("inkbox_async.sandbox")
-
-
-def _without_what_was_sent(record: logging.LogRecord) -> bool:
-    """One line for bytes that are not HTTP: aiohttp's own text and traceback quote them, keys included."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = f"Refused a request that is not HTTP ({type(error).__name__})", ()
-        record.exc_info = record.exc_text = None
-    return True
-
-
-http_logger = logging.getLogger("inkbox_async.sandbox.http")
-http_logger.addFilter(_without_what_was_sent)
 
 _HttpHandler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -91,13 +77,13 @@ class ApiServer:
         self._host = host
         self._asked_port = port
         self._operations = specified_operations() if operations is None else operations
-        self._runner: web.AppRunner | None = None
+        self._runner: JsonErrorRunner | None = None
         self._running_sends: set[tuple[str, str, str]] = set()
         self.port = port
 
     async def start(self) -> None:
         """Listen; `port` is then the real one."""
-        self._runner = web.AppRunner(
+        self._runner = JsonErrorRunner(
             self._application(),
             access_log=None,
             logger=http_logger,
@@ -164,9 +150,13 @@ class ApiServer:
             response = _method_not_allowed(request, error)
         except web.HTTPException as error:
             response = _error(error.status, error.reason)
-        except Exception:
-            logger.exception("%s %s failed, request %s", request.method, request.path, request_id)
-            response = _error(500, f"The sandbox failed; its log says why, under request {request_id}.")
+        except Exception as error:
+            if isinstance(error, ConnectionError) and _is_gone(request):
+                request[_DROPPED] = True
+                response = _error(503, "The sender hung up.")  # nobody will see it
+            else:
+                logger.exception("%s %s failed, request %s", request.method, request.path, request_id)
+                response = _error(500, f"The sandbox failed; its log says why, under request {request_id}.")
         finally:
             if is_api:
                 self._sandbox.journal.record(
@@ -331,6 +321,11 @@ def _error(status: int, detail: object, headers: Mapping[str, str] | None = None
     return web.Response(
         status=status, body=content, headers={"Content-Type": "application/json", **(headers or {})}
     )
+
+
+def _is_gone(request: web.Request) -> bool:
+    """Whether whoever sent the request has hung up."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _method_not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:

@@ -287,3 +287,24 @@ async def test_openings_are_counted_with_a_pause_between(api: Api) -> None:
     assert (again["open_count"], again["first_opened_at"]) == (2, detail["first_opened_at"])
     async with api.session.get(f"{api.sandbox.base_url}/mail/opened/unknown.gif") as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("recipient", "says"),
+    [
+        ("nobody", "'nobody' is not an e-mail address: write it as name@example.com"),
+        (
+            "Ada <ada@example.com>",
+            "'Ada <ada@example.com>' is more than an e-mail address: leave out the name and the <>",
+        ),
+        ("a b@example.com", "'a b@example.com' is not an e-mail address: check the part before the @"),
+    ],
+)
+async def test_a_bad_recipient_is_told_what_is_wrong(api: Api, recipient: str, says: str) -> None:
+    address = await api.identity("scout")
+    body = {"recipients": {"to": ["ok@example.com", recipient]}, "subject": "x"}
+    reply = await api.call("POST", f"/mail/mailboxes/{address}/messages", body)
+    assert reply.status == 422
+    assert reply.body["detail"] == [
+        {"loc": ["body", "recipients", "to", 1], "msg": says, "type": "value_error"}
+    ]

@@ -219,6 +219,58 @@ async def test_bytes_that_are_not_http_are_one_line_in_the_log_without_what_they
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (b"G@T /api/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n", "Invalid method encountered"),
+        (b"GET /api/whoami HTTP/1.1\r\n\r\n", "Missing 'Host' header"),
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", "more than 8190 bytes"),
+        (
+            b"POST /api/v1/identities HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+            "Content-Length",
+        ),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTPS"),
+    ],
+)
+async def test_bytes_that_are_not_http_are_refused_as_json(sandbox: Sandbox, sent: bytes, says: str) -> None:
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(sent)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split()[1] == b"400"
+    assert b"Content-Type: application/json" in head
+    assert b"X-Request-ID: " in head
+    detail = json.loads(body)["detail"]
+    assert says in detail
+    assert "b'" not in detail
+
+
+async def test_a_sender_that_hangs_up_in_the_middle_is_no_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    _, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"POST /api/v1/identities HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
+    await writer.drain()
+    writer.transport.abort()
+    while not sandbox.requests():  # noqa: ASYNC110  (there is no event for it)
+        await asyncio.sleep(0.005)
+    assert sandbox.requests()[0].status == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_key_that_is_no_text_is_unknown(sandbox: Sandbox) -> None:
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nX-API-Key: \xff\xfe\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+
+
 async def test_a_refusal_rolls_back_and_carries_its_headers(sandbox: Sandbox, fake: FakeOperations) -> None:
     def refuse(call: Call) -> None:
         call.tx.insert("meta", name="left over", value="x")

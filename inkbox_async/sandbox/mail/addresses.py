@@ -53,6 +53,8 @@ def normalise_address(address: str) -> str:
     """
     text = address.strip()
     local, at, domain = text.rpartition("@")
+    if text.endswith(">"):
+        raise ValueError(f"{address!r} is more than an e-mail address: leave out the name and the <>")
     if not at or not local or not domain:
         raise ValueError(f"{address!r} is not an e-mail address: write it as name@example.com")
     if len(local.encode("utf-8", "replace")) > MAX_LOCAL_PART_LENGTH:

@@ -52,7 +52,7 @@ def check_address(address: str, *location: str | int) -> None:
     try:
         normalise_address(address)
     except ValueError as error:
-        raise invalid(f"Not an e-mail address: {error}", *location) from None
+        raise invalid(str(error), *location) from None
 
 
 def check_subject(subject: str) -> str:

@@ -145,7 +145,7 @@ def _named_address(text: str, *location: str | int) -> tuple[str, str]:
     try:
         normalise_address(address)
     except ValueError as error:
-        raise invalid(f"Not an e-mail address: {error}", "body", *location) from None
+        raise invalid(str(error), "body", *location) from None
     return name, address
 
 
