@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import quopri
 import sqlite3
 from dataclasses import fields
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inkbox_async.sandbox.mail import structure
 from inkbox_async.sandbox.mail.mime import MAX_FILENAME_LENGTH, Attachment, ParsedMessage, parse
 
 BITS = st.sampled_from(
@@ -135,3 +139,38 @@ def test_any_bytes_become_a_storable_message(raw: bytes) -> None:
     with sqlite3.connect(":memory:") as connection:
         connection.execute("SELECT ?, ?", (parsed.body_text, parsed.body_html))
     connection.close()
+
+
+WORDS = st.text("abc =-\r\n\tàé€", max_size=80).map(str.encode)
+CONTENT = st.one_of(
+    WORDS,
+    JUNK,
+    st.binary(max_size=90).map(base64.encodebytes),
+    st.binary(max_size=90).map(lambda data: base64.encodebytes(data).replace(b"\n", b"\r\n") + b"\r\n"),
+    st.binary(max_size=90).map(quopri.encodestring),
+    st.tuples(st.binary(max_size=40).map(base64.encodebytes), JUNK).map(b"".join),
+)
+KNOWN = st.sampled_from([b"base64", b"BASE64 ", b"quoted-printable", b"8bit", b"x-uuencode", b"binary", b"?"])
+LEAF = st.tuples(KNOWN, st.sampled_from([b"text/plain", b"application/x"]), CONTENT).map(
+    lambda leaf: b"Content-Transfer-Encoding: %s\r\nContent-Type: %s; charset=utf-8\r\n\r\n%s" % leaf
+)
+NESTED = st.one_of(LEAF, LEAF.map(b"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n".__add__))
+WHOLE = st.tuples(
+    st.lists(NESTED, max_size=4), st.sampled_from([b"", b"\r\n--b--", b"\r\n--b--\r\nafter"])
+).map(
+    lambda pair: (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n\r\n--b\r\n"
+        + b"\r\n--b\r\n".join(pair[0])
+        + pair[1]
+    )
+)
+
+
+@given(st.one_of(MAIL, LEAF, WHOLE))
+def test_long_contents_are_read_like_short_ones(raw: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structure, "PIECE", 10**9)
+        short = parse(raw)
+        patch.setattr(structure, "PIECE", 7)
+        long = parse(raw)
+    assert long == short

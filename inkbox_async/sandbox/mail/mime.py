@@ -7,35 +7,23 @@ sent and read leniently here, because the library's own header objects raise on 
 from __future__ import annotations
 
 import email.utils
-import io
 import mimetypes
 import os.path
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.errors import MessageError
-from email.generator import BytesGenerator
-from email.message import EmailMessage, Message
-from email.parser import BytesParser
-from email.policy import EmailPolicy
+from email.message import Message
 
 from inkbox_async.sandbox.mail.references import message_ids
+from inkbox_async.sandbox.mail.structure import HARMLESS, nested, structure
+from inkbox_async.sandbox.mail.structure import children as children_of
+from inkbox_async.sandbox.mail.structure import content as content_of
 from inkbox_async.sandbox.mail.words import decode, decode_words, header_source, storable
 
 MAX_FILENAME_LENGTH = 255
-_MAX_HEADER = 256 * 1024
-_MAX_CONTENT_HEADER = 8 * 1024
-"""Longer values are cut: the library reads parameters in quadratic time."""
 _MAX_DEPTH = 50
-_MAX_LINE_CHECKS = 20_000_000
-"""Lines times nested boundaries: what the library's parser compares for one message, at most."""
-
-_PIECE = 256 * 1024
-_BOUNDARY = re.compile(rb"boundary\s*\*?\s*=", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
-_HARMLESS = (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError, AssertionError)
-"""What the standard library raises on some malformed messages, in one version or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +56,9 @@ class ParsedMessage:
     attachments: tuple[Attachment, ...]
 
 
-class _SourcePolicy(EmailPolicy):
-    """Header values stay as they were sent, cut to a length that can be read in reasonable time."""
-
-    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
-        name, value = super().header_source_parse(sourcelines)
-        return name, value[: _MAX_CONTENT_HEADER if name.lower().startswith("content-") else _MAX_HEADER]
-
-    def header_fetch_parse(self, name: str, value: str) -> str:
-        return value
-
-
-_POLICY = _SourcePolicy()
-_AS_IT_WAS = _SourcePolicy(refold_source="none", linesep="\r\n")
-
-
 def parse(raw: bytes) -> ParsedMessage:
     """Read one message. Never raises: what cannot be understood is left out, or kept as text."""
-    root = _structure(raw)
+    root = structure(raw)
     from_names = _addresses(root, "From") or _addresses(root, "Sender")
     references = message_ids(_header(root, "References"))
     in_reply_to = next(iter(message_ids(_header(root, "In-Reply-To"))), None)
@@ -107,24 +80,6 @@ def parse(raw: bytes) -> ParsedMessage:
     )
 
 
-def _structure(raw: bytes) -> Message:
-    parser = BytesParser(_class=EmailMessage, policy=_POLICY)
-    if (raw.count(b"\n") + 1) * (_boundaries(raw) + 1) <= _MAX_LINE_CHECKS:
-        try:
-            return parser.parsebytes(raw)
-        except _HARMLESS:
-            pass
-    return parser.parsebytes(raw, headersonly=True)
-
-
-def _boundaries(raw: bytes) -> int:
-    """How many multiparts a message may hold. Piece by piece, so that other threads get their turn."""
-    overlap = 16
-    return sum(
-        len(_BOUNDARY.findall(raw, start, start + _PIECE + overlap)) for start in range(0, len(raw), _PIECE)
-    )
-
-
 def _header(part: Message, name: str) -> str:
     value = part.get(name)
     return header_source(value) if isinstance(value, str) else ""
@@ -138,7 +93,7 @@ def _addresses(part: Message, name: str) -> list[tuple[str, str]]:
             pairs = email.utils.getaddresses(values, strict=False)
         else:
             pairs = email.utils.getaddresses(values)
-    except _HARMLESS:
+    except HARMLESS:
         pairs = [
             ("", address)
             for value in values
@@ -160,7 +115,7 @@ def _parameter(part: Message, header: str, name: str) -> str:
             charset, _, encoded = value
             return decode(encoded.encode("latin-1", "replace"), charset or "us-ascii")
         return decode_words(header_source(str(value)))
-    except _HARMLESS:
+    except HARMLESS:
         return ""
 
 
@@ -198,7 +153,7 @@ class _Body:
             return
         content_type = _content_type(part)
         if part.get_content_maintype() == "multipart" and part.is_multipart():
-            children = _children(part)
+            children = children_of(part)
             if content_type == "multipart/alternative":
                 children = _preferred(children)
             for child in children:
@@ -210,11 +165,11 @@ class _Body:
         )
         is_body = content_type in {"text/plain", "text/html"} or part.get_content_maintype() == "multipart"
         if is_body and disposition != "attachment" and not filename:
-            text = decode(_content(part), _parameter(part, "content-type", "charset") or None)
+            text = decode(content_of(part), _parameter(part, "content-type", "charset") or None)
             subtype = "html" if content_type == "text/html" else "plain"
             self._texts[subtype].append(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
             return
-        content = _nested(part) if part.get_content_maintype() == "message" else _content(part)
+        content = nested(part) if part.get_content_maintype() == "message" else content_of(part)
         content_id = _UNPRINTABLE.sub("", _header(part, "Content-ID").strip(" <>")) or None
         name = _safe_filename(filename) or _made_up_name(content_type, len(self._parts) + 1)
         self._parts.append((Attachment(name, content_type, content, content_id), disposition))
@@ -230,35 +185,6 @@ def _preferred(alternatives: list[Message]) -> list[Message]:
             kept.append(part)
         seen.add(content_type)
     return kept
-
-
-def _children(part: Message) -> list[Message]:
-    return (
-        [child for child in part.get_payload() if isinstance(child, Message)] if part.is_multipart() else []
-    )
-
-
-def _content(part: Message) -> bytes:
-    """The decoded bytes of a leaf."""
-    try:
-        content = part.get_payload(decode=True)
-    except _HARMLESS:
-        del part["Content-Type"]  # the library stumbled over a parameter that it does not need
-        content = part.get_payload(decode=True)
-    return content if isinstance(content, bytes) else b""
-
-
-def _nested(part: Message) -> bytes:
-    """The bytes of a message inside the message (`message/rfc822`, `message/delivery-status`, …)."""
-    if not part.is_multipart():
-        return _content(part)
-    sink = io.BytesIO()
-    for child in _children(part):
-        try:
-            BytesGenerator(sink, mangle_from_=False, policy=_AS_IT_WAS).flatten(child)
-        except _HARMLESS:
-            continue
-    return sink.getvalue()
 
 
 def _safe_filename(filename: str) -> str:
