@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
 from .mail.outsiders import receive
 from .mail.rows import active_mailbox
@@ -89,6 +89,40 @@ class _SmtpSession(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
         self._sessions.discard(self)
+
+    @syntax("DATA")
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Take in a message in one piece: line by line, as aiosmtpd does it, a long mail holds up the loop."""
+        if await self.check_helo_needed() or self.envelope is None:
+            return
+        if arg or not self.envelope.rcpt_tos:
+            await self.push("501 Syntax: DATA" if arg else "503 Error: need RCPT command")
+            return
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        content = await self._read_message()
+        if content is None:
+            status = "552 5.3.4 The message is too large"
+        else:
+            self.envelope.content = self.envelope.original_content = content
+            status = await self._call_handler_hook("DATA")
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
+        await self.push(status)
+
+    async def _read_message(self) -> bytes | None:
+        """The bytes up to the lone dot, without stuffed dots (RFC 5321, 4.5.2); None for too many."""
+        # With a line end in front, the end of an empty message looks like every other.
+        self._reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]
+        too_large = False
+        while True:
+            try:
+                content = await self._reader.readuntil(b"\r\n.\r\n")
+            except asyncio.LimitOverrunError as error:
+                too_large = True
+                await self._reader.readexactly(error.consumed)
+                continue
+            if too_large or len(content) > MAX_MESSAGE_BYTES:
+                return None
+            return content[:-3].replace(b"\r\n.", b"\r\n")[2:]
 
     async def cut_off(self) -> None:
         """Close the connection at once."""

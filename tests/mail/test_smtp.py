@@ -119,6 +119,55 @@ async def test_the_size_limit_is_told_and_kept(api: Api) -> None:
     assert await api.messages(address) == []
 
 
+@pytest.mark.parametrize(
+    ("sent", "subject", "text"),
+    [
+        (b"", None, ""),
+        (b"\r\n", None, ""),
+        (b"Subject: a\r\n\r\n..\r\n...\r\n.x\r\n", "a", ".\n..\nx"),
+        (b"Subject: b\r\n\r\none\n.\ntwo\r\n", "b", "one\n.\ntwo"),
+        (b"Subject: c\r\n\r\none\r.\rtwo\r\n", "c", "one\n.\ntwo"),
+        (b"..dots first\r\n", None, ".dots first"),
+    ],
+)
+async def test_where_a_message_ends(api: Api, sent: bytes, subject: str | None, text: str) -> None:
+    address = await api.identity("scout")
+    assert api.sandbox.smtp_host is not None
+    reader, writer = await asyncio.open_connection(api.sandbox.smtp_host, api.sandbox.smtp_port)
+    envelope = f"MAIL FROM:<ann@example.com>\r\nRCPT TO:<{address}>\r\nDATA\r\n".encode()
+    again = b"Subject: again\r\n\r\nlast\r\n.\r\nQUIT\r\n"
+    # All at once, as senders do who do not wait for answers: what follows a message is a command again.
+    writer.write(b"EHLO ann\r\n" + envelope + sent + b".\r\n" + envelope + again)
+    codes = [line[:3] for line in (await reader.read()).splitlines() if line[3:4] == b" "]
+    writer.close()
+    assert codes == [b"220", b"250", *[b"250", b"250", b"354", b"250"] * 2, b"221"]
+    last, first = await api.messages(address)
+    assert (last["subject"], last["snippet"]) == ("again", "last")
+    detail = await api.message(address, first["id"])
+    assert (detail["subject"], (detail["body_text"] or "").strip("\n")) == (subject, text)
+
+
+async def test_after_a_message_that_is_too_large_comes_the_next(api: Api) -> None:
+    address = await api.identity("scout")
+    assert api.sandbox.smtp_host is not None
+    reader, writer = await asyncio.open_connection(api.sandbox.smtp_host, api.sandbox.smtp_port)
+    envelope = f"MAIL FROM:<ann@example.com>\r\nRCPT TO:<{address}>\r\nDATA\r\n".encode()
+    for answer in (b"220", b"250"):
+        while not (line := await reader.readline()).startswith(answer + b" "):
+            assert line[3:4] == b"-"
+        if answer == b"220":
+            writer.write(b"EHLO ann\r\n")
+    for size, answer in ((MAX_MESSAGE_BYTES + 1, b"552"), (10, b"250")):
+        writer.write(envelope)
+        for expected in (b"250", b"250", b"354"):
+            assert (await reader.readline()).startswith(expected)
+        writer.write(b"x" * size + b"\r\n.\r\n")
+        await writer.drain()
+        assert (await reader.readline()).startswith(answer)
+    writer.close()
+    assert [item["snippet"] for item in await api.messages(address)] == ["x" * 10]
+
+
 async def test_recipients_of_one_message_are_limited(api: Api) -> None:
     address = await api.identity("scout")
 
