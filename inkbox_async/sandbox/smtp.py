@@ -92,7 +92,7 @@ class _SmtpSession(SMTP):
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Take in a message in one piece: line by line, as aiosmtpd does it, a long mail holds up the loop."""
+        """Take in a message in one piece: line by line, as aiosmtpd does it, long mail holds up the loop."""
         if await self.check_helo_needed() or self.envelope is None:
             return
         if arg or not self.envelope.rcpt_tos:
