@@ -13,7 +13,7 @@ HOME = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the generator; returns 0 when current or written, 1 when out of date, 2 on a faulty document."""
+    """Run the generator; returns 0 when current or written, 1 when out of date, 2 on a faulty document."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything differs")
     parser.add_argument("--spec", type=Path, default=HOME / "openapi", help="folder of the OpenAPI documents")

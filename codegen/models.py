@@ -29,7 +29,6 @@ LIMITS = (
     "minProperties",
     "multipleOf",
 )
-STRING_FORMATS = ("uuid", "date-time", "date", "binary")
 OPTIONS = (
     "--input-file-type=openapi",
     "--output-model-type=pydantic_v2.BaseModel",
@@ -210,7 +209,7 @@ def _union(specification: Specification, name: str, node: Node, area: str) -> st
 
 
 def _run(bundle: Node, *options: str) -> dict[str, str]:
-    """Runs datamodel-code-generator over schemas named `<area>.<Name>`; the text of each area's module."""
+    """Run datamodel-code-generator over schemas named `<area>.<Name>`; the text of each area's module."""
     if not bundle:
         return {}
     document = {
@@ -241,7 +240,7 @@ def _run(bundle: Node, *options: str) -> dict[str, str]:
 
 
 def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -> str:
-    """Adds what datamodel-code-generator cannot be told: open enums, lazy schemas, null as default."""
+    """Add what datamodel-code-generator cannot be told: open enums, lazy schemas, null as default."""
     text = re.sub(r"\A(#.*\n)+", "", text).lstrip()
     text = text.replace("from enum import StrEnum\n", "").replace("(StrEnum):", "(OpenEnum):")
     text = re.sub(

@@ -31,7 +31,6 @@ def _row(specification: Specification, operation: Operation) -> str:
         ("path", operation.path),
         ("status", operation.status),
         ("area", operation.area),
-        ("tier", str(node.get("x-tier", "S"))),
     ]
     callers = ", ".join(repr(caller) for caller in sorted(node.get("x-callers", ())))
     lines = [f"{name}={value!r}," for name, value in fields]
@@ -51,15 +50,8 @@ def _row(specification: Specification, operation: Operation) -> str:
         lines.append(f"body_required={operation.body_required!r},")
         if operation.body_media != "application/json":
             lines.append(f"body_media={operation.body_media!r},")
-    if operation.answer is not None:
-        answer = operation.answer
-        if answer.get("type") == "array":
-            lines.append("response_is_list=True,")
-            answer = answer["items"]
-        if operation.answer_media == "application/json":
-            lines.append(f"response={_type(specification, answer, operation.area)!r},")
-        else:
-            lines.append(f"response_media={operation.answer_media!r},")
+    if operation.answer is not None and operation.answer_media != "application/json":
+        lines.append(f"response_media={operation.answer_media!r},")
     return "    Operation(\n        " + "\n        ".join(lines) + "\n    ),"
 
 

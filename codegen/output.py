@@ -91,7 +91,7 @@ def differences(wanted: dict[str, str], folder: Path) -> list[str]:
 
 
 def install(wanted: dict[str, str], folder: Path) -> None:
-    """Makes `folder` hold exactly the wanted files."""
+    """Make `folder` hold exactly the wanted files."""
     for path in folder.rglob("*.py"):
         if str(path.relative_to(folder)) not in wanted:
             path.unlink()

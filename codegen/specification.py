@@ -206,7 +206,7 @@ class Specification:
         )
 
     def _component(self, node: Node, area: str) -> Node:
-        """Follows a `$ref` to a shared parameter, request body or response."""
+        """Follow a `$ref` to a shared parameter, request body or response."""
         if "$ref" not in node:
             return node
         file, kind, name = self._split(node["$ref"], area)

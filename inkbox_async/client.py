@@ -106,7 +106,7 @@ class AsyncInkbox(Signup, Resources):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections, unless they belong to a shared session; twice is harmless."""
+        """Close the connections, unless they belong to a shared session; twice is harmless."""
         await self._transport.aclose()
 
     async def close(self) -> None:
@@ -128,7 +128,7 @@ class AsyncInkbox(Signup, Resources):
         phone_number: IdentityPhoneNumberCreateOptions | Mapping[str, object] | None = None,
         vault_secret_ids: UUID | str | Sequence[UUID | str] | None = None,
     ) -> AgentIdentity:
-        """Creates an identity with its mailbox and its tunnel, in one step.
+        """Create an identity with its mailbox and its tunnel, in one step.
 
         Args:
             agent_handle: The unique name: 3 to 63 lower-case letters, digits and single hyphens.
@@ -178,7 +178,7 @@ class AsyncInkbox(Signup, Resources):
         return AgentIdentity(data, self)
 
     async def get_identity(self, agent_handle: str) -> AgentIdentity:
-        """Gets one identity by its handle.
+        """Get one identity by its handle.
 
         Args:
             agent_handle: The handle, with or without a leading `@`.
@@ -197,7 +197,7 @@ class AsyncInkbox(Signup, Resources):
         return AgentIdentity(await self.identities.get(agent_handle), self)
 
     async def list_identities(self) -> list[AgentIdentitySummary]:
-        """Lists the identities that the API key may see, newest first.
+        """List the identities that the API key may see, newest first.
 
         Returns:
             The identities as plain data; `get_identity` gives one as an object.
@@ -211,7 +211,7 @@ class AsyncInkbox(Signup, Resources):
         return await self.identities.list()
 
     async def whoami(self) -> WhoamiResponse:
-        """Tells whom the API key belongs to.
+        """Tell whom the API key belongs to.
 
         Returns:
             `WhoamiApiKeyResponse` or `WhoamiJwtResponse`; compare `auth_subtype` with the constants
@@ -226,7 +226,7 @@ class AsyncInkbox(Signup, Resources):
         return await self._whoami.get()
 
     async def create_signing_key(self) -> SigningKey:
-        """Creates the organization's signing key for webhooks, or replaces it.
+        """Create the organization's signing key for webhooks, or replace it.
 
         Today's servers keep a key for each identity and refuse admin keys here with 409; use
         `identity.create_signing_key()` there.
@@ -243,7 +243,7 @@ class AsyncInkbox(Signup, Resources):
         return await self.signing_keys.create_or_rotate()
 
     async def with_response_metadata(self, callback: Callable[[AsyncInkbox], Awaitable[T]]) -> APIResponse[T]:
-        """Runs a coroutine function and collects the notices that the server sent meanwhile.
+        """Run a coroutine function and collect the notices that the server sent meanwhile.
 
         Args:
             callback: Gets a client that shares everything with this one, and must use that. Pages have to

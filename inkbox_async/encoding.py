@@ -60,7 +60,7 @@ def query_text(name: str, value: object) -> str:
 
 
 def check_aware(name: str, value: datetime) -> None:
-    """Refuses a datetime without a time zone, with a ValueError: the server could only guess."""
+    """Refuse a datetime without a time zone, with a ValueError: the server could only guess."""
     if value.utcoffset() is None:
         raise ValueError(
             f"{name} has no time zone; use an aware datetime, such as datetime.now(timezone.utc)"

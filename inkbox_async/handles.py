@@ -15,7 +15,7 @@ def normalize_agent_handle(value: str) -> str:
 
 
 def validate_agent_handle(name: str) -> str:
-    """Checks a handle.
+    """Check a handle.
 
     Args:
         name: The handle, with or without a leading `@`, in any case.
@@ -36,5 +36,5 @@ def validate_agent_handle(name: str) -> str:
 
 
 def validate_tunnel_name(name: str) -> str:
-    """Checks the name of a tunnel, which is its identity's handle; see `validate_agent_handle`."""
+    """Check the name of a tunnel, which is its identity's handle; see `validate_agent_handle`."""
     return validate_agent_handle(name)

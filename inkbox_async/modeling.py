@@ -115,7 +115,7 @@ def null_defaults(*fields: str) -> Any:  # Any: pydantic's decorator proxy has n
 def told_apart_by(
     field: str, models: Mapping[str, str], otherwise: str, absent: str | None = None
 ) -> Discriminator:
-    """Chooses the model of a union by the value of one field.
+    """Choose the model of a union by the value of one field.
 
     An unknown value chooses `otherwise`; a missing field chooses `absent` where it is given.
     """
@@ -131,7 +131,7 @@ def told_apart_by(
 
 @cache  # one object a name, so that decoders for the same type are found again
 def unwrapped(name: str) -> BeforeValidator:
-    """Reads a list that some servers send bare and others as the one property `name` of an object."""
+    """Read a list that some servers send bare and others as the one property `name` of an object."""
 
     def unwrap(value: object) -> object:
         return value[name] if isinstance(value, Mapping) and name in value else value

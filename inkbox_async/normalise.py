@@ -32,13 +32,17 @@ def _null_reads_as_absent(value: object) -> object:
     return "" if value is None else value
 
 
+def _empty_reads_as_null(value: object) -> object:
+    return None if value in ("", []) else value
+
+
 def _given(model: InkboxModel, name: str) -> Any:  # Any: the caller knows which field it asks for
     """The value that the server sent for a field, or None when it sent nothing or null."""
     return (model.__dict__[name] or None) if name in model.model_fields_set else None
 
 
 def _spread(model: InkboxModel, shared: str, inbound: str, outbound: str, fallback: object) -> None:
-    """Fills in both directions from the shared mode, and the shared mode from directions that agree."""
+    """Fill in both directions from the shared mode, and the shared mode from directions that agree."""
     mode = _given(model, shared) or fallback
     values = model.__dict__
     values[inbound] = _given(model, inbound) or mode
@@ -124,28 +128,23 @@ class DedicatedLine(InkboxModel):
 class MediaDefaults(InkboxModel):
     """iMessages: an empty list of files is none."""
 
-    @field_validator("media", mode="before", check_fields=False)
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
+    _empty_media = field_validator("media", mode="before", check_fields=False)(_empty_reads_as_null)
 
 
 class TextDefaults(InkboxModel):
     """Texts: an empty list of files or recipients is none."""
 
-    @field_validator("media", "recipients", mode="before", check_fields=False)
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
+    _empty_lists = field_validator("media", "recipients", mode="before", check_fields=False)(
+        _empty_reads_as_null
+    )
 
 
 class AssignmentDefaults(InkboxModel):
     """iMessage conversations: a connection whose status is not told is active."""
 
-    @field_validator("assignment_status", mode="before", check_fields=False)
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
+    _empty_status = field_validator("assignment_status", mode="before", check_fields=False)(
+        _empty_reads_as_null
+    )
 
     @model_validator(mode="after")
     def _derive_assignment_status(self) -> Self:
@@ -271,10 +270,7 @@ class ContactPart(InkboxModel):
 class ContactDefaults(InkboxModel):
     """Contacts: an empty birthday is none."""
 
-    @field_validator("birthday", mode="before", check_fields=False)
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
+    _empty_birthday = field_validator("birthday", mode="before", check_fields=False)(_empty_reads_as_null)
 
 
 class ImportReport(InkboxModel):

@@ -116,14 +116,14 @@ class NoticeCollector:
             self._seen.update(dict.fromkeys(metadata.notices))
 
     def close(self) -> list[ResponseNotice] | None:
-        """Ends the collection and hands over what was collected; None when there was nothing."""
+        """End the collection and hand over what was collected; None when there was nothing."""
         if self._seen is not None:
             self._kept, self._seen = list(self._seen), None
         return self._kept or None
 
 
 def tell(observer: Callable[[T], object], metadata: T) -> None:
-    """Calls an observer; whatever it raises stays its own affair."""
+    """Call an observer; whatever it raises stays its own affair."""
     try:
         observer(metadata)
     except Exception as error:

@@ -19,15 +19,12 @@ class Operation:
         path: Path template as the official client sends it, e.g. `/api/v1/identities/{agent_handle}`.
         status: HTTP status of success.
         area: The area file that specifies it, e.g. `mail`.
-        tier: `S`, `4`, `C` or `R`.
         callers: Who may call: `admin`, `agent`, `unclaimed`, `anyone`.
         path_types: Type of each path parameter: `string`, `uuid` or `integer`.
         query: Model of the query parameters, or None when there are none.
         body: Model of the request body, or None when there is none.
         body_required: Whether a request without a body is refused.
         body_media: Media type of the request body.
-        response: Type of the answer's body, or None when it is empty.
-        response_is_list: Whether the answer is an array of `response`.
         response_media: Media type of the answer.
     """
 
@@ -36,13 +33,10 @@ class Operation:
     path: str
     status: int
     area: str
-    tier: str
     callers: frozenset[str]
     path_types: Mapping[str, str] = field(default_factory=dict)
     query: str | None = None
     body: str | None = None
     body_required: bool = False
     body_media: str = "application/json"
-    response: str | None = None
-    response_is_list: bool = False
     response_media: str = "application/json"

@@ -106,7 +106,7 @@ class AsyncPages(Awaitable[Page[T]], Generic[T]):
         return _Items(_Walk(self._fetch, self._spawn))
 
     def by_page(self) -> AsyncIterator[Page[T]]:
-        """Iterates over whole pages; the next page is fetched while one is looked at."""
+        """Iterate over whole pages; the next page is fetched while one is looked at."""
         return _Walk(self._fetch, self._spawn)
 
     def filter(self, predicate: Callable[[T], bool]) -> AsyncPages[T]:
@@ -192,7 +192,7 @@ class _Walk(AsyncIterator[Page[T]], Generic[T]):
         return await self._fetch(self._cursor)
 
     async def aclose(self) -> None:
-        """Ends the walk and waits until the fetch ahead has ended."""
+        """End the walk and wait until the fetch ahead has ended."""
         self._done = True
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
@@ -233,6 +233,6 @@ class _Items(AsyncIterator[T], Generic[T]):
         return found
 
     async def aclose(self) -> None:
-        """Ends the walk and waits until the fetch ahead has ended."""
+        """End the walk and wait until the fetch ahead has ended."""
         self._items = iter(())
         await self._walk.aclose()

@@ -72,7 +72,7 @@ class ConnectionPool:
         return self._session
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Starts a task that the pool owns: ended by `aclose` at the latest; no failure goes unretrieved."""
+        """Start a task that the pool owns: ended by `aclose` at the latest; no failure goes unretrieved."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
@@ -85,7 +85,7 @@ class ConnectionPool:
             task.exception()
 
     async def aclose(self) -> None:
-        """Ends the background tasks and closes the connections; closing twice is harmless."""
+        """End the background tasks and close the connections; closing twice is harmless."""
         session, self._session = self._session, None
         self._closed = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]

@@ -56,7 +56,7 @@ def idempotency_headers(idempotency: Idempotency, key: str | None) -> dict[str, 
 
 
 def check_idempotency_key(key: str) -> None:
-    """Refuses a key that no server takes, with a ValueError."""
+    """Refuse a key that no server takes, with a ValueError."""
     if not isinstance(key, str) or not (
         0 < len(key) <= 255 and key.isascii() and key.isprintable() and key.strip()
     ):

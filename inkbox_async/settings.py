@@ -82,7 +82,7 @@ class Settings:
         response_observer: ResponseObserver | None = None,
         request_observer: RequestObserver | None = None,
     ) -> Settings:
-        """Takes key, address and vault key from the argument, the environment or the configuration file.
+        """Take key, address and vault key from the argument, the environment or the configuration file.
 
         The environment variables are `INKBOX_API_KEY`, `INKBOX_BASE_URL` and `INKBOX_VAULT_KEY`; the file is
         `~/.inkbox/config`, one `name = value` a line. An argument wins over the environment, the
@@ -191,7 +191,7 @@ def _checked_base_url(base_url: str) -> str:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Refuses a time-out that is not None and not a positive finite number of seconds, with a ValueError."""
+    """Refuse a time-out that is not None and not a positive finite number of seconds, with a ValueError."""
     if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:

@@ -42,7 +42,7 @@ class Signup:
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
     ) -> AgentSignupResponse:
-        """Signs an agent up: makes an identity with a mailbox, a tunnel and an API key.
+        """Sign an agent up: make an identity with a mailbox, a tunnel and an API key.
 
         The human gets a mail with a code. Until the agent has given that code to `verify_signup`, it may
         write to the human only.
@@ -91,7 +91,7 @@ class Signup:
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
     ) -> AgentSignupVerifyResponse:
-        """Has the agent claimed with the code that the human got.
+        """Have the agent claimed with the code that the human got.
 
         Args:
             api_key: The key from `signup`.
@@ -121,7 +121,7 @@ class Signup:
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
     ) -> AgentSignupResendResponse:
-        """Has a new code mailed to the human; the old one stops working.
+        """Have a new code mailed to the human; the old one stops working.
 
         Args:
             api_key: The key from `signup`.
@@ -150,7 +150,7 @@ class Signup:
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
     ) -> AgentSignupStatusResponse:
-        """Tells how far the signup has come and what the agent may do.
+        """Tell how far the signup has come and what the agent may do.
 
         Args:
             api_key: The key from `signup`.

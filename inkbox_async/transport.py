@@ -166,7 +166,7 @@ class Transport:
         data: RawData | None = None,
         timeout: float | Unset | None = UNSET,
     ) -> Any:  # Any: what `response_type` says
-        """Sends one request and reads its answer.
+        """Send one request and read its answer.
 
         Args:
             method: HTTP method in capitals.
@@ -212,7 +212,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: float | Unset | None = UNSET,
     ) -> RawResponse:
-        """Sends one request without a body and gives the response as it came, redirects not followed.
+        """Send one request without a body and give the response as it came, redirects not followed.
 
         Args and errors are those of `request`.
         """
@@ -222,7 +222,7 @@ class Transport:
         return answer
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Starts a background task that ends with this transport, at the latest."""
+        """Start a background task that ends with this transport, at the latest."""
         return self._pool.spawn(work)
 
     def scoped(self, observer: ResponseObserver) -> Transport:
@@ -238,7 +238,7 @@ class Transport:
         return copy
 
     async def aclose(self) -> None:
-        """Ends background tasks and closes the connections, unless they are shared; twice is harmless."""
+        """End background tasks and close the connections, unless they are shared; twice is harmless."""
         if self._owns_pool:
             await self._pool.aclose()
 
@@ -284,7 +284,7 @@ class Transport:
         )
 
     async def _perform(self, call: _Call, decode: Decoder | None) -> Any:  # Any: what `decode` makes
-        """Sends the request until it has an answer or an error that repeating does not mend."""
+        """Send the request until it has an answer or an error that repeating does not mend."""
         attempt = 1
         while True:
             try:
@@ -395,7 +395,7 @@ class Transport:
 
 
 async def collect_notices(transport: Transport, work: Callable[[Transport], Awaitable[T]]) -> APIResponse[T]:
-    """Awaits `work` on a scoped copy of the transport and adds the notices of its responses to the result."""
+    """Await `work` on a scoped copy of the transport and add the notices of its responses to the result."""
     collector = NoticeCollector()
     try:
         data = await work(transport.scoped(collector))

@@ -15,7 +15,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -23,8 +22,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response_is_list=True,
-        response="inkbox_async.generated.models.identities:AgentIdentitySummary",
     ),
     Operation(
         id="identities.create",
@@ -32,11 +29,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/",
         status=201,
         area="identities",
-        tier="S",
         callers=frozenset(("admin",)),
         body="inkbox_async.generated.models.identities:CreateIdentityRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:AgentIdentityDetail",
     ),
     Operation(
         id="identities.get",
@@ -44,7 +39,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -53,7 +47,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"agent_handle": "string"},
-        response="inkbox_async.generated.models.identities:AgentIdentityDetail",
     ),
     Operation(
         id="identities.update",
@@ -61,7 +54,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -72,7 +64,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"agent_handle": "string"},
         body="inkbox_async.generated.models.identities:UpdateIdentityRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:AgentIdentityDetail",
     ),
     Operation(
         id="identities.delete",
@@ -80,7 +71,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}",
         status=204,
         area="identities",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string"},
     ),
@@ -90,7 +80,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/phone_number",
         status=204,
         area="identities",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string"},
     ),
@@ -100,11 +89,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/access",
         status=200,
         area="identities",
-        tier="R",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.identities:IdentityAccess",
     ),
     Operation(
         id="identities.grant_access",
@@ -112,12 +98,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/access",
         status=201,
         area="identities",
-        tier="R",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string"},
         body="inkbox_async.generated.models.identities:GrantIdentityAccessRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:IdentityAccess",
     ),
     Operation(
         id="identities.revoke_access",
@@ -125,7 +109,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/access/{viewer_identity_id}",
         status=204,
         area="identities",
-        tier="R",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string", "viewer_identity_id": "uuid"},
     ),
@@ -135,7 +118,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/signing-key",
         status=200,
         area="identities",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -144,7 +126,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"agent_handle": "string"},
-        response="inkbox_async.generated.models.identities:SigningKeyStatus",
     ),
     Operation(
         id="signing_keys.create_or_rotate_for",
@@ -152,7 +133,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/identities/{agent_handle}/signing-key",
         status=201,
         area="identities",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -163,7 +143,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"agent_handle": "string"},
         body="inkbox_async.generated.models.common:EmptyRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:SigningKey",
     ),
     Operation(
         id="signing_keys.get_status",
@@ -171,7 +150,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/signing-keys",
         status=200,
         area="identities",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -179,7 +157,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.identities:SigningKeyStatus",
     ),
     Operation(
         id="signing_keys.create_or_rotate",
@@ -187,7 +164,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/signing-keys",
         status=201,
         area="identities",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -197,7 +173,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.common:EmptyRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:SigningKey",
     ),
     Operation(
         id="api_keys.create",
@@ -205,11 +180,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/api-keys",
         status=201,
         area="identities",
-        tier="S",
         callers=frozenset(("admin",)),
         body="inkbox_async.generated.models.identities:CreateApiKeyRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:CreatedApiKey",
     ),
     Operation(
         id="signup.register",
@@ -217,11 +190,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/agent-signup",
         status=201,
         area="identities",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.identities:AgentSignupRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:AgentSignupResponse",
     ),
     Operation(
         id="signup.verify",
@@ -229,7 +200,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/agent-signup/verify",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "agent",
@@ -238,7 +208,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.identities:VerifyAgentSignupRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:AgentSignupVerifyResponse",
     ),
     Operation(
         id="signup.resend",
@@ -246,14 +215,12 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/agent-signup/resend-verification",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "agent",
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.identities:AgentSignupResendResponse",
     ),
     Operation(
         id="signup.status",
@@ -261,14 +228,12 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/agent-signup/status",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "agent",
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.identities:AgentSignupStatusResponse",
     ),
     Operation(
         id="whoami.get",
@@ -276,7 +241,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/whoami",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -284,7 +248,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.identities:WhoamiResponse",
     ),
     Operation(
         id="domains.list",
@@ -292,7 +255,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/domains/",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -301,8 +263,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.identities:DomainsListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.identities:Domain",
     ),
     Operation(
         id="domains.set_default",
@@ -310,12 +270,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/domains/{domain_name}/set-default",
         status=200,
         area="identities",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"domain_name": "string"},
         body="inkbox_async.generated.models.common:EmptyRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:SetDefaultDomainResult",
     ),
     Operation(
         id="mailboxes.list",
@@ -323,7 +281,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -331,8 +288,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response_is_list=True,
-        response="inkbox_async.generated.models.mail:Mailbox",
     ),
     Operation(
         id="mailboxes.get",
@@ -340,7 +295,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -349,7 +303,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"email_address": "string"},
-        response="inkbox_async.generated.models.mail:Mailbox",
     ),
     Operation(
         id="mailboxes.update",
@@ -357,7 +310,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -368,7 +320,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string"},
         body="inkbox_async.generated.models.mail:UpdateMailboxRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Mailbox",
     ),
     Operation(
         id="mailboxes.search",
@@ -376,7 +327,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/search",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -386,7 +336,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"email_address": "string"},
         query="inkbox_async.generated.queries.mail:MailboxesSearchQuery",
-        response="inkbox_async.generated.models.mail:MessagePage",
     ),
     Operation(
         id="messages.list",
@@ -394,7 +343,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -404,7 +352,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"email_address": "string"},
         query="inkbox_async.generated.queries.mail:MessagesListQuery",
-        response="inkbox_async.generated.models.mail:MessagePage",
     ),
     Operation(
         id="messages.send",
@@ -412,7 +359,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages",
         status=201,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -423,7 +369,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string"},
         body="inkbox_async.generated.models.mail:SendMessageRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Message",
     ),
     Operation(
         id="messages.get",
@@ -431,7 +376,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}",
         status=200,
         area="mail",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -440,7 +384,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"email_address": "string", "message_id": "uuid"},
-        response="inkbox_async.generated.models.mail:MessageDetail",
     ),
     Operation(
         id="messages.update_flags",
@@ -448,7 +391,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -459,7 +401,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string", "message_id": "uuid"},
         body="inkbox_async.generated.models.mail:UpdateMessageFlagsRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Message",
     ),
     Operation(
         id="messages.delete",
@@ -467,7 +408,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}",
         status=204,
         area="mail",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -483,7 +423,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}/reply-all",
         status=201,
         area="mail",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -494,7 +433,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string", "message_id": "uuid"},
         body="inkbox_async.generated.models.mail:ReplyAllRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Message",
     ),
     Operation(
         id="messages.forward",
@@ -502,7 +440,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}/forward",
         status=201,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -513,7 +450,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string", "message_id": "uuid"},
         body="inkbox_async.generated.models.mail:ForwardMessageRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Message",
     ),
     Operation(
         id="messages.get_attachment",
@@ -521,7 +457,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/messages/{message_id}/attachments/{filename}",
         status=200,
         area="mail",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -531,7 +466,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"email_address": "string", "message_id": "uuid", "filename": "string"},
         query="inkbox_async.generated.queries.mail:MessagesGetAttachmentQuery",
-        response="inkbox_async.generated.models.mail:AttachmentLink",
     ),
     Operation(
         id="threads.list",
@@ -539,7 +473,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/threads",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -549,7 +482,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"email_address": "string"},
         query="inkbox_async.generated.queries.mail:ThreadsListQuery",
-        response="inkbox_async.generated.models.mail:ThreadPage",
     ),
     Operation(
         id="threads.list_folders",
@@ -557,7 +489,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/threads/folders",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -566,8 +497,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"email_address": "string"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.mail:ThreadFolder",
     ),
     Operation(
         id="threads.get",
@@ -575,7 +504,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/threads/{thread_id}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -584,7 +512,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"email_address": "string", "thread_id": "uuid"},
-        response="inkbox_async.generated.models.mail:ThreadDetail",
     ),
     Operation(
         id="threads.update",
@@ -592,7 +519,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/threads/{thread_id}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -603,7 +529,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string", "thread_id": "uuid"},
         body="inkbox_async.generated.models.mail:UpdateThreadRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:Thread",
     ),
     Operation(
         id="threads.delete",
@@ -611,7 +536,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/threads/{thread_id}",
         status=204,
         area="mail",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -627,7 +551,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/contact-rules",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -636,8 +559,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"email_address": "string"},
         query="inkbox_async.generated.queries.mail:MailContactRulesListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
         id="mail_contact_rules.create",
@@ -645,7 +566,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/contact-rules",
         status=201,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -655,7 +575,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"email_address": "string"},
         body="inkbox_async.generated.models.mail:CreateMailContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
         id="mail_contact_rules.get",
@@ -663,7 +582,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -671,7 +589,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"email_address": "string", "rule_id": "uuid"},
-        response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
         id="mail_contact_rules.update",
@@ -679,12 +596,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"email_address": "string", "rule_id": "uuid"},
         body="inkbox_async.generated.models.mail:UpdateMailContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
         id="mail_contact_rules.delete",
@@ -692,7 +607,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/mailboxes/{email_address}/contact-rules/{rule_id}",
         status=204,
         area="mail",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"email_address": "string", "rule_id": "uuid"},
     ),
@@ -702,11 +616,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/mail/contact-rules",
         status=200,
         area="mail",
-        tier="S",
         callers=frozenset(("admin",)),
         query="inkbox_async.generated.queries.mail:MailContactRulesListAllQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.mail:MailContactRule",
     ),
     Operation(
         id="phone_numbers.list",
@@ -714,7 +625,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -722,8 +632,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneNumber",
     ),
     Operation(
         id="phone_numbers.provision",
@@ -731,11 +639,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers",
         status=201,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         body="inkbox_async.generated.models.phone:ProvisionPhoneNumberRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:PhoneNumber",
     ),
     Operation(
         id="phone_numbers.get",
@@ -743,7 +649,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -752,7 +657,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"phone_number_id": "uuid"},
-        response="inkbox_async.generated.models.phone:PhoneNumber",
     ),
     Operation(
         id="phone_numbers.update",
@@ -760,7 +664,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -771,7 +674,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"phone_number_id": "uuid"},
         body="inkbox_async.generated.models.phone:UpdatePhoneNumberRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:PhoneNumber",
     ),
     Operation(
         id="phone_numbers.release",
@@ -779,7 +681,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}",
         status=204,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"phone_number_id": "uuid"},
     ),
@@ -789,7 +690,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/search",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -799,8 +699,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:PhoneNumbersSearchTranscriptsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneTranscript",
     ),
     Operation(
         id="calls.place",
@@ -808,7 +706,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/place-call",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -818,7 +715,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.phone:PlaceCallRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:PhoneCallWithRateLimit",
     ),
     Operation(
         id="calls.list",
@@ -826,7 +722,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/calls",
         status=200,
         area="phone",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -835,8 +730,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.phone:CallsListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneCall",
     ),
     Operation(
         id="calls.get",
@@ -844,7 +737,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/calls/{call_id}",
         status=200,
         area="phone",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -853,7 +745,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"call_id": "uuid"},
-        response="inkbox_async.generated.models.phone:PhoneCall",
     ),
     Operation(
         id="calls.hangup",
@@ -861,7 +752,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/calls/{call_id}/hangup",
         status=200,
         area="phone",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -870,7 +760,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"call_id": "uuid"},
-        response="inkbox_async.generated.models.phone:PhoneCall",
     ),
     Operation(
         id="calls.transcripts",
@@ -878,7 +767,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/calls/{call_id}/transcripts",
         status=200,
         area="phone",
-        tier="C",
         callers=frozenset(
             (
                 "admin",
@@ -887,8 +775,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"call_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneTranscript",
     ),
     Operation(
         id="calls.list_for_number",
@@ -896,7 +782,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/calls",
         status=200,
         area="phone",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -906,8 +791,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:CallsListForNumberQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneCall",
     ),
     Operation(
         id="calls.get_for_number",
@@ -915,7 +798,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/calls/{call_id}",
         status=200,
         area="phone",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -924,7 +806,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"phone_number_id": "uuid", "call_id": "uuid"},
-        response="inkbox_async.generated.models.phone:PhoneCall",
     ),
     Operation(
         id="transcripts.list",
@@ -932,7 +813,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/calls/{call_id}/transcripts",
         status=200,
         area="phone",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -941,8 +821,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"phone_number_id": "uuid", "call_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneTranscript",
     ),
     Operation(
         id="texts.list",
@@ -950,7 +828,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -960,8 +837,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:TextsListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="texts.send",
@@ -969,7 +844,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts",
         status=201,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -980,7 +854,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"phone_number_id": "uuid"},
         body="inkbox_async.generated.models.phone:SendTextRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="texts.search",
@@ -988,7 +861,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/search",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -998,8 +870,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:TextsSearchQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="texts.list_conversations",
@@ -1007,7 +877,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/conversations",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1017,8 +886,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:TextsListConversationsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:TextConversationSummary",
     ),
     Operation(
         id="texts.get_conversation",
@@ -1026,7 +893,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/conversations/{remote_number}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1036,8 +902,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid", "remote_number": "string"},
         query="inkbox_async.generated.queries.phone:TextsGetConversationQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="texts.update_conversation",
@@ -1045,7 +909,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/conversations/{remote_number}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1056,7 +919,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"phone_number_id": "uuid", "remote_number": "string"},
         body="inkbox_async.generated.models.phone:UpdateTextConversationRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:TextConversationUpdateResult",
     ),
     Operation(
         id="texts.get",
@@ -1064,7 +926,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/{text_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1073,7 +934,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"phone_number_id": "uuid", "text_id": "uuid"},
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="texts.update",
@@ -1081,7 +941,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/texts/{text_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1092,7 +951,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"phone_number_id": "uuid", "text_id": "uuid"},
         body="inkbox_async.generated.models.phone:UpdateTextRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:TextMessage",
     ),
     Operation(
         id="sms_opt_ins.list",
@@ -1100,11 +958,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/sms-opt-ins",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         query="inkbox_async.generated.queries.phone:SmsOptInsListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:SmsOptIn",
     ),
     Operation(
         id="sms_opt_ins.get",
@@ -1112,10 +967,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/sms-opt-ins/{receiver_number}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"receiver_number": "string"},
-        response="inkbox_async.generated.models.phone:SmsOptIn",
     ),
     Operation(
         id="sms_opt_ins.opt_in",
@@ -1123,10 +976,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/sms-opt-ins/{receiver_number}/opt-in",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"receiver_number": "string"},
-        response="inkbox_async.generated.models.phone:SmsOptIn",
     ),
     Operation(
         id="sms_opt_ins.opt_out",
@@ -1134,10 +985,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/sms-opt-ins/{receiver_number}/opt-out",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"receiver_number": "string"},
-        response="inkbox_async.generated.models.phone:SmsOptIn",
     ),
     Operation(
         id="phone_contact_rules.list",
@@ -1145,7 +994,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/contact-rules",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1154,8 +1002,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"phone_number_id": "uuid"},
         query="inkbox_async.generated.queries.phone:PhoneContactRulesListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneContactRule",
     ),
     Operation(
         id="phone_contact_rules.create",
@@ -1163,7 +1009,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/contact-rules",
         status=201,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1173,7 +1018,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"phone_number_id": "uuid"},
         body="inkbox_async.generated.models.phone:CreatePhoneContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:PhoneContactRule",
     ),
     Operation(
         id="phone_contact_rules.get",
@@ -1181,7 +1025,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/contact-rules/{rule_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1189,7 +1032,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"phone_number_id": "uuid", "rule_id": "uuid"},
-        response="inkbox_async.generated.models.phone:PhoneContactRule",
     ),
     Operation(
         id="phone_contact_rules.update",
@@ -1197,12 +1039,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/contact-rules/{rule_id}",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"phone_number_id": "uuid", "rule_id": "uuid"},
         body="inkbox_async.generated.models.phone:UpdatePhoneContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.phone:PhoneContactRule",
     ),
     Operation(
         id="phone_contact_rules.delete",
@@ -1210,7 +1050,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/numbers/{phone_number_id}/contact-rules/{rule_id}",
         status=204,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"phone_number_id": "uuid", "rule_id": "uuid"},
     ),
@@ -1220,11 +1059,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/phone/contact-rules",
         status=200,
         area="phone",
-        tier="S",
         callers=frozenset(("admin",)),
         query="inkbox_async.generated.queries.phone:PhoneContactRulesListAllQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.phone:PhoneContactRule",
     ),
     Operation(
         id="imessages.get_triage_number",
@@ -1232,7 +1068,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/triage-number",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1240,7 +1075,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.imessage:IMessageTriageNumber",
     ),
     Operation(
         id="imessages.list",
@@ -1248,7 +1082,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/messages",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1257,8 +1090,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.imessage:ImessagesListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.imessage:IMessage",
     ),
     Operation(
         id="imessages.send",
@@ -1266,7 +1097,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/messages",
         status=201,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1277,7 +1107,6 @@ OPERATIONS: tuple[Operation, ...] = (
         query="inkbox_async.generated.queries.imessage:ImessagesSendQuery",
         body="inkbox_async.generated.models.imessage:SendIMessageRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:SentIMessage",
     ),
     Operation(
         id="imessages.list_assignments",
@@ -1285,7 +1114,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/assignments",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1294,8 +1122,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.imessage:ImessagesListAssignmentsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.imessage:IMessageAssignment",
     ),
     Operation(
         id="imessages.list_conversations",
@@ -1303,7 +1129,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/conversations",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1312,8 +1137,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.imessage:ImessagesListConversationsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.imessage:IMessageConversationSummary",
     ),
     Operation(
         id="imessages.get_conversation",
@@ -1321,7 +1144,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/conversations/{conversation_id}",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1331,7 +1153,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"conversation_id": "uuid"},
         query="inkbox_async.generated.queries.imessage:ImessagesGetConversationQuery",
-        response="inkbox_async.generated.models.imessage:IMessageConversation",
     ),
     Operation(
         id="imessages.send_reaction",
@@ -1339,7 +1160,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/reactions",
         status=201,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1349,7 +1169,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.imessage:SendIMessageReactionRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:IMessageReaction",
     ),
     Operation(
         id="imessages.mark_conversation_read",
@@ -1357,7 +1176,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/mark-read",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1367,7 +1185,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.imessage:IMessageConversationRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:IMessageMarkReadResult",
     ),
     Operation(
         id="imessages.send_typing",
@@ -1375,7 +1192,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/typing",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1385,7 +1201,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.imessage:IMessageConversationRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:IMessageTypingResult",
     ),
     Operation(
         id="imessages.upload_media",
@@ -1393,7 +1208,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/media",
         status=201,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1403,7 +1217,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body_required=True,
         body_media="multipart/form-data",
-        response="inkbox_async.generated.models.imessage:IMessageMediaUpload",
     ),
     Operation(
         id="imessage_contact_rules.list",
@@ -1411,7 +1224,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/identities/{agent_handle}/contact-rules",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1420,8 +1232,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         path_types={"agent_handle": "string"},
         query="inkbox_async.generated.queries.imessage:ImessageContactRulesListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.imessage:IMessageContactRule",
     ),
     Operation(
         id="imessage_contact_rules.create",
@@ -1429,7 +1239,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/identities/{agent_handle}/contact-rules",
         status=201,
         area="imessage",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1439,7 +1248,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"agent_handle": "string"},
         body="inkbox_async.generated.models.imessage:CreateIMessageContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:IMessageContactRule",
     ),
     Operation(
         id="imessage_contact_rules.get",
@@ -1447,7 +1255,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/identities/{agent_handle}/contact-rules/{rule_id}",
         status=200,
         area="imessage",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -1455,7 +1262,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"agent_handle": "string", "rule_id": "uuid"},
-        response="inkbox_async.generated.models.imessage:IMessageContactRule",
     ),
     Operation(
         id="imessage_contact_rules.update",
@@ -1463,12 +1269,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/identities/{agent_handle}/contact-rules/{rule_id}",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string", "rule_id": "uuid"},
         body="inkbox_async.generated.models.imessage:UpdateIMessageContactRuleRequest",
         body_required=True,
-        response="inkbox_async.generated.models.imessage:IMessageContactRule",
     ),
     Operation(
         id="imessage_contact_rules.delete",
@@ -1476,7 +1280,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/identities/{agent_handle}/contact-rules/{rule_id}",
         status=204,
         area="imessage",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"agent_handle": "string", "rule_id": "uuid"},
     ),
@@ -1486,11 +1289,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/imessage/contact-rules",
         status=200,
         area="imessage",
-        tier="S",
         callers=frozenset(("admin",)),
         query="inkbox_async.generated.queries.imessage:ImessageContactRulesListAllQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.imessage:IMessageContactRule",
     ),
     Operation(
         id="webhooks.subscriptions.list",
@@ -1498,7 +1298,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/webhooks/subscriptions",
         status=200,
         area="webhooks",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1506,7 +1305,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.webhooks:WebhooksSubscriptionsListQuery",
-        response="inkbox_async.generated.models.webhooks:WebhookSubscriptionList",
     ),
     Operation(
         id="webhooks.subscriptions.create",
@@ -1514,7 +1312,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/webhooks/subscriptions",
         status=201,
         area="webhooks",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1523,7 +1320,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.webhooks:CreateWebhookSubscriptionRequest",
         body_required=True,
-        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
     ),
     Operation(
         id="webhooks.subscriptions.get",
@@ -1531,7 +1327,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/webhooks/subscriptions/{sub_id}",
         status=200,
         area="webhooks",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1539,7 +1334,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"sub_id": "uuid"},
-        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
     ),
     Operation(
         id="webhooks.subscriptions.update",
@@ -1547,7 +1341,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/webhooks/subscriptions/{sub_id}",
         status=200,
         area="webhooks",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1557,7 +1350,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"sub_id": "uuid"},
         body="inkbox_async.generated.models.webhooks:UpdateWebhookSubscriptionRequest",
         body_required=True,
-        response="inkbox_async.generated.models.webhooks:WebhookSubscription",
     ),
     Operation(
         id="webhooks.subscriptions.delete",
@@ -1565,7 +1357,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/webhooks/subscriptions/{sub_id}",
         status=204,
         area="webhooks",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1580,7 +1371,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/info",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1588,7 +1378,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.vault:VaultInfo",
     ),
     Operation(
         id="vault.initialize",
@@ -1596,11 +1385,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/initialize",
         status=201,
         area="vault",
-        tier="S",
         callers=frozenset(("admin",)),
         body="inkbox_async.generated.models.vault:VaultInitializeRequest",
         body_required=True,
-        response="inkbox_async.generated.models.vault:VaultInitializeResponse",
     ),
     Operation(
         id="vault.unlock",
@@ -1608,7 +1395,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/unlock",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1617,7 +1403,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.vault:VaultUnlockQuery",
-        response="inkbox_async.generated.models.vault:VaultUnlockResponse",
     ),
     Operation(
         id="vault.list_keys",
@@ -1625,7 +1410,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/keys",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1634,8 +1418,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.vault:VaultListKeysQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.vault:VaultKey",
     ),
     Operation(
         id="vault.update_key",
@@ -1643,11 +1425,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/keys/primary",
         status=200,
         area="vault",
-        tier="4",
         callers=frozenset(("admin",)),
         body="inkbox_async.generated.models.vault:PrimaryKeyReplaceRequest",
         body_required=True,
-        response="inkbox_async.generated.models.vault:VaultKey",
     ),
     Operation(
         id="vault.delete_key",
@@ -1655,7 +1435,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/keys/{auth_hash}",
         status=204,
         area="vault",
-        tier="4",
         callers=frozenset(("admin",)),
         path_types={"auth_hash": "string"},
     ),
@@ -1665,7 +1444,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1674,8 +1452,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.vault:VaultListSecretsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.vault:VaultSecret",
     ),
     Operation(
         id="vault.create_secret",
@@ -1683,7 +1459,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets",
         status=201,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1693,7 +1468,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.vault:VaultSecretCreateRequest",
         body_required=True,
-        response="inkbox_async.generated.models.vault:VaultSecret",
     ),
     Operation(
         id="vault.get_secret",
@@ -1701,7 +1475,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1710,7 +1483,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"secret_id": "uuid"},
-        response="inkbox_async.generated.models.vault:VaultSecretDetail",
     ),
     Operation(
         id="vault.update_secret",
@@ -1718,7 +1490,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1729,7 +1500,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"secret_id": "uuid"},
         body="inkbox_async.generated.models.vault:VaultSecretUpdateRequest",
         body_required=True,
-        response="inkbox_async.generated.models.vault:VaultSecret",
     ),
     Operation(
         id="vault.delete_secret",
@@ -1737,7 +1507,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}",
         status=204,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1753,7 +1522,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}/access",
         status=200,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1762,8 +1530,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"secret_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.vault:AccessRule",
     ),
     Operation(
         id="vault.grant_access",
@@ -1771,7 +1537,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}/access",
         status=201,
         area="vault",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1782,7 +1547,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"secret_id": "uuid"},
         body="inkbox_async.generated.models.vault:AccessGrantRequest",
         body_required=True,
-        response="inkbox_async.generated.models.vault:AccessRule",
     ),
     Operation(
         id="vault.revoke_access",
@@ -1790,7 +1554,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/vault/secrets/{secret_id}/access/{identity_id}",
         status=204,
         area="vault",
-        tier="4",
         callers=frozenset(
             (
                 "admin",
@@ -1806,7 +1569,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/tunnels/",
         status=200,
         area="tunnels",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1814,7 +1576,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 "unclaimed",
             )
         ),
-        response="inkbox_async.generated.models.tunnels:TunnelList",
     ),
     Operation(
         id="tunnels.get",
@@ -1822,7 +1583,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/tunnels/{tunnel_id}",
         status=200,
         area="tunnels",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1831,7 +1591,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"tunnel_id": "uuid"},
-        response="inkbox_async.generated.models.tunnels:Tunnel",
     ),
     Operation(
         id="tunnels.update",
@@ -1839,7 +1598,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/tunnels/{tunnel_id}",
         status=200,
         area="tunnels",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1850,7 +1608,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"tunnel_id": "uuid"},
         body="inkbox_async.generated.models.tunnels:UpdateTunnelRequest",
         body_required=True,
-        response="inkbox_async.generated.models.tunnels:Tunnel",
     ),
     Operation(
         id="tunnels.sign_csr",
@@ -1858,7 +1615,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/tunnels/{tunnel_id}/sign-csr",
         status=200,
         area="tunnels",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1869,7 +1625,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"tunnel_id": "uuid"},
         body="inkbox_async.generated.models.tunnels:SignCsrRequest",
         body_required=True,
-        response="inkbox_async.generated.models.tunnels:SignedCert",
     ),
     Operation(
         id="contacts.list",
@@ -1877,7 +1632,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1885,8 +1639,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.contacts:ContactsListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.contacts:Contact",
     ),
     Operation(
         id="contacts.create",
@@ -1894,7 +1646,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts",
         status=201,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1903,7 +1654,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.contacts:CreateContactRequest",
         body_required=True,
-        response="inkbox_async.generated.models.contacts:Contact",
     ),
     Operation(
         id="contacts.lookup",
@@ -1911,7 +1661,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/lookup",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1919,8 +1668,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.contacts:ContactsLookupQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.contacts:Contact",
     ),
     Operation(
         id="contacts.vcards.import_vcards",
@@ -1928,11 +1675,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/import",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(("admin",)),
         body_required=True,
         body_media="text/vcard",
-        response="inkbox_async.generated.models.contacts:ContactImportResult",
     ),
     Operation(
         id="contacts.vcards.export_vcard",
@@ -1940,7 +1685,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}.vcf",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1956,7 +1700,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1964,7 +1707,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"contact_id": "uuid"},
-        response="inkbox_async.generated.models.contacts:Contact",
     ),
     Operation(
         id="contacts.update",
@@ -1972,7 +1714,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -1982,7 +1723,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"contact_id": "uuid"},
         body="inkbox_async.generated.models.contacts:UpdateContactRequest",
         body_required=True,
-        response="inkbox_async.generated.models.contacts:Contact",
     ),
     Operation(
         id="contacts.delete",
@@ -1990,7 +1730,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}",
         status=204,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2005,7 +1744,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}/access",
         status=200,
         area="contacts",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2013,8 +1751,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"contact_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.contacts:ContactAccess",
     ),
     Operation(
         id="contacts.access.grant",
@@ -2022,12 +1758,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}/access",
         status=201,
         area="contacts",
-        tier="R",
         callers=frozenset(("admin",)),
         path_types={"contact_id": "uuid"},
         body="inkbox_async.generated.models.contacts:GrantContactAccessRequest",
         body_required=True,
-        response="inkbox_async.generated.models.contacts:ContactAccess",
     ),
     Operation(
         id="contacts.access.revoke",
@@ -2035,7 +1769,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/contacts/{contact_id}/access/{identity_id}",
         status=204,
         area="contacts",
-        tier="R",
         callers=frozenset(
             (
                 "admin",
@@ -2050,7 +1783,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes",
         status=200,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2058,8 +1790,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         query="inkbox_async.generated.queries.notes:NotesListQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.notes:Note",
     ),
     Operation(
         id="notes.create",
@@ -2067,7 +1797,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes",
         status=201,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2076,7 +1805,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body="inkbox_async.generated.models.notes:CreateNoteRequest",
         body_required=True,
-        response="inkbox_async.generated.models.notes:Note",
     ),
     Operation(
         id="notes.get",
@@ -2084,7 +1812,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}",
         status=200,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2092,7 +1819,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"note_id": "uuid"},
-        response="inkbox_async.generated.models.notes:Note",
     ),
     Operation(
         id="notes.update",
@@ -2100,7 +1826,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}",
         status=200,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2110,7 +1835,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path_types={"note_id": "uuid"},
         body="inkbox_async.generated.models.notes:UpdateNoteRequest",
         body_required=True,
-        response="inkbox_async.generated.models.notes:Note",
     ),
     Operation(
         id="notes.delete",
@@ -2118,7 +1842,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}",
         status=204,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2133,7 +1856,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}/access",
         status=200,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2141,8 +1863,6 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         ),
         path_types={"note_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.notes:NoteAccess",
     ),
     Operation(
         id="notes.access.grant",
@@ -2150,12 +1870,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}/access",
         status=201,
         area="notes",
-        tier="S",
         callers=frozenset(("admin",)),
         path_types={"note_id": "uuid"},
         body="inkbox_async.generated.models.notes:GrantNoteAccessRequest",
         body_required=True,
-        response="inkbox_async.generated.models.notes:NoteAccess",
     ),
     Operation(
         id="notes.access.revoke",
@@ -2163,7 +1881,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/notes/{note_id}/access/{identity_id}",
         status=204,
         area="notes",
-        tier="S",
         callers=frozenset(
             (
                 "admin",
@@ -2178,9 +1895,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/health",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
-        response="inkbox_async.generated.models.sandbox:SandboxHealth",
     ),
     Operation(
         id="control.create_organization",
@@ -2188,11 +1903,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/organizations",
         status=201,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.common:EmptyRequest",
         body_required=False,
-        response="inkbox_async.generated.models.sandbox:SandboxOrganization",
     ),
     Operation(
         id="control.update_organization",
@@ -2200,12 +1913,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/organizations/{organization_id}",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         path_types={"organization_id": "string"},
         body="inkbox_async.generated.models.sandbox:UpdateSandboxOrganizationRequest",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:SandboxOrganizationSettings",
     ),
     Operation(
         id="control.send_email",
@@ -2213,12 +1924,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/emails",
         status=202,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         query="inkbox_async.generated.queries.sandbox:ControlSendEmailQuery",
         body="inkbox_async.generated.models.sandbox:WorldEmail",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:WorldEmailResult",
     ),
     Operation(
         id="control.send_text",
@@ -2226,11 +1935,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/texts",
         status=202,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:WorldText",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:WorldTextResult",
     ),
     Operation(
         id="control.send_imessage",
@@ -2238,11 +1945,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/imessages",
         status=202,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:WorldIMessage",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:WorldIMessageResult",
     ),
     Operation(
         id="control.place_call",
@@ -2250,11 +1955,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/calls",
         status=202,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:WorldCall",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:WorldCallResult",
     ),
     Operation(
         id="control.list_call_frames",
@@ -2262,11 +1965,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/calls/{call_id}/frames",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         path_types={"call_id": "uuid"},
-        response_is_list=True,
-        response="inkbox_async.generated.models.sandbox:SandboxCallFrame",
     ),
     Operation(
         id="control.set_outcome",
@@ -2274,11 +1974,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/outcomes",
         status=201,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:SetWorldOutcomeRequest",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:WorldOutcome",
     ),
     Operation(
         id="control.add_domain",
@@ -2286,11 +1984,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/domains",
         status=201,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:AddWorldDomainRequest",
         body_required=True,
-        response="inkbox_async.generated.models.identities:Domain",
     ),
     Operation(
         id="control.list_outbox",
@@ -2298,11 +1994,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/outbox",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         query="inkbox_async.generated.queries.sandbox:ControlListOutboxQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.sandbox:OutboxItem",
     ),
     Operation(
         id="control.list_webhook_attempts",
@@ -2310,11 +2003,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/webhook-attempts",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         query="inkbox_async.generated.queries.sandbox:ControlListWebhookAttemptsQuery",
-        response_is_list=True,
-        response="inkbox_async.generated.models.sandbox:WebhookAttempt",
     ),
     Operation(
         id="control.get_signup_code",
@@ -2322,10 +2012,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/signup-codes",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         query="inkbox_async.generated.queries.sandbox:ControlGetSignupCodeQuery",
-        response="inkbox_async.generated.models.sandbox:SandboxSignupCode",
     ),
     Operation(
         id="control.advance_clock",
@@ -2333,11 +2021,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/clock",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:AdvanceClockRequest",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:SandboxClock",
     ),
     Operation(
         id="control.add_fault",
@@ -2345,11 +2031,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/faults",
         status=201,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         body="inkbox_async.generated.models.sandbox:AddFaultRequest",
         body_required=True,
-        response="inkbox_async.generated.models.sandbox:SandboxFault",
     ),
     Operation(
         id="control.clear_faults",
@@ -2357,7 +2041,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/faults",
         status=204,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
     ),
     Operation(
@@ -2366,10 +2049,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/requests",
         status=200,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
-        response_is_list=True,
-        response="inkbox_async.generated.models.sandbox:SandboxRequest",
     ),
     Operation(
         id="control.reset",
@@ -2377,7 +2057,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/reset",
         status=204,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
     ),
     Operation(
@@ -2386,7 +2065,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/tunnels/{agent_handle}/drain",
         status=204,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         path_types={"agent_handle": "string"},
     ),
@@ -2396,7 +2074,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/_sandbox/tunnels/{agent_handle}/supersede",
         status=204,
         area="sandbox",
-        tier="S",
         callers=frozenset(("anyone",)),
         path_types={"agent_handle": "string"},
     ),

@@ -181,7 +181,7 @@ class IdentityBase:
         return self._tunnel
 
     async def refresh(self) -> Self:
-        """Asks the server for the identity again and replaces all that is cached.
+        """Ask the server for the identity again and replace all that is cached.
 
         Returns:
             The identity itself.
@@ -196,7 +196,7 @@ class IdentityBase:
         return self
 
     async def release_phone_number(self) -> None:
-        """Gives the phone number back for good: it can not be had again.
+        """Give the phone number back for good: it cannot be had again.
 
         Raises:
             InkboxError: the identity has no phone number.
@@ -210,7 +210,7 @@ class IdentityBase:
         self._phone_number = None
 
     def _replace(self, data: AgentIdentityDetail) -> None:
-        """Takes over a whole answer, channels included."""
+        """Take over a whole answer, channels included."""
         self._data = data
         self._mailbox = data.mailbox
         self._phone_number = data.phone_number
@@ -218,7 +218,7 @@ class IdentityBase:
         self._tunnel = data.tunnel
 
     def _keep(self, answer: AgentIdentitySummary) -> None:
-        """Takes over an answer that may lack channels: older servers leave them out of updates."""
+        """Take over an answer that may lack channels: older servers leave them out of updates."""
         renamed = answer.agent_handle != self.agent_handle
         self._data = answer
         for channel in CHANNELS:

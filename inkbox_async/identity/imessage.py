@@ -27,7 +27,7 @@ class IMessageHelpers:
     async def send_imessage_reaction(
         self, *, message_id: UUID | str, reaction: IMessageReactionType | str, part_index: int = 0
     ) -> IMessageReaction:
-        """Puts a tapback on a message. It replaces the one that the agent put on the same part before.
+        """Put a tapback on a message. It replaces the one that the agent put on the same part before.
 
         Args:
             message_id: Id of the message that it is for.
@@ -52,7 +52,7 @@ class IMessageHelpers:
         )
 
     async def mark_imessage_conversation_read(self, conversation_id: UUID | str) -> IMessageMarkReadResult:
-        """Marks the messages of a conversation as read. The person sees a read receipt.
+        """Mark the messages of a conversation as read. The person sees a read receipt.
 
         Args:
             conversation_id: Id of the conversation.
@@ -71,7 +71,7 @@ class IMessageHelpers:
         return await self._inkbox.imessages.mark_conversation_read(conversation_id)
 
     async def send_imessage_typing(self, conversation_id: UUID | str) -> None:
-        """Shows the person that an answer is being typed. The indicator goes away by itself.
+        """Show the person that an answer is being typed. The indicator goes away by itself.
 
         Args:
             conversation_id: Id of the conversation.
@@ -89,7 +89,7 @@ class IMessageHelpers:
     async def upload_imessage_media(
         self, *, content: bytes, filename: str, content_type: str | None = None
     ) -> IMessageMediaUpload:
-        """Uploads a file to send.
+        """Upload a file to send.
 
         Args:
             content: The file, at most 10 MiB (10,485,760 bytes).

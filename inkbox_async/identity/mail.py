@@ -32,9 +32,9 @@ class MailHelpers:
         end_datetime: str | None = None,
         tz: str | None = None,
     ) -> AsyncPages[Message]:
-        """Lists the unread messages, newest first.
+        """List the unread messages, newest first.
 
-        The server can not select by the flag: all messages are fetched, page by page, and read ones are
+        The server cannot select by the flag: all messages are fetched, page by page, and read ones are
         skipped. Marking messages while iterating is safe.
 
         Args:
@@ -63,7 +63,7 @@ class MailHelpers:
         return messages.filter(lambda message: not message.is_read)
 
     async def mark_emails_read(self, message_ids: Iterable[UUID | str]) -> None:
-        """Marks messages as read, one request each, in order.
+        """Mark messages as read, one request each, in order.
 
         Args:
             message_ids: Ids of the messages (`Message.id`).
@@ -80,7 +80,7 @@ class MailHelpers:
             await self._inkbox.messages.mark_read(address, message_id)
 
     async def mark_emails_unread(self, message_ids: Iterable[UUID | str]) -> None:
-        """Marks messages as unread, one request each, in order.
+        """Mark messages as unread, one request each, in order.
 
         Args:
             message_ids: Ids of the messages (`Message.id`).

@@ -48,7 +48,7 @@ class PhoneHelpers:
     async def provision_phone_number(
         self, *, type: str = "local", state: str | None = None
     ) -> IdentityPhoneNumber:
-        """Orders a phone number for the identity. Calls work at once, texts when `sms_status` is `ready`.
+        """Order a phone number for the identity. Calls work at once, texts when `sms_status` is `ready`.
 
         Args:
             type: Kind of number: `local`, or `toll_free`, which today's servers refuse.
@@ -84,7 +84,7 @@ class PhoneHelpers:
         voicemail_message: str | None = None,
         reason: str | None = None,
     ) -> PhoneCallWithRateLimit:
-        """Places a call from the identity's phone number.
+        """Place a call from the identity's phone number.
 
         Args:
             to_number: The number to call in E.164 form.
@@ -138,7 +138,7 @@ class PhoneHelpers:
         end_datetime: str | None = None,
         tz: str | None = None,
     ) -> list[PhoneCall]:
-        """Lists the identity's calls, newest first.
+        """List the identity's calls, newest first.
 
         Args:
             limit: Largest number of calls to return, 1 to 200.
@@ -174,7 +174,7 @@ class PhoneHelpers:
         return await calls.list(number_id, limit=limit, offset=offset, is_blocked=is_blocked)
 
     async def list_transcripts(self, call_id: UUID | str) -> list[PhoneTranscript]:
-        """Lists what was said in a call, in order.
+        """List what was said in a call, in order.
 
         Args:
             call_id: Id of the call.
@@ -196,7 +196,7 @@ class PhoneHelpers:
         return await self._inkbox.transcripts.list(number_id, call_id)
 
     async def hangup_call(self, call_id: UUID | str) -> PhoneCall:
-        """Hangs up a call. Not known to older servers.
+        """Hang up a call. Not known to older servers.
 
         Args:
             call_id: Id of the call.
@@ -213,7 +213,7 @@ class PhoneHelpers:
         return await self._inkbox.calls.hangup(call_id)
 
     async def mark_text_read(self, text_id: UUID | str) -> TextMessage:
-        """Marks a text as read.
+        """Mark a text as read.
 
         Args:
             text_id: Id of the text.
@@ -231,7 +231,7 @@ class PhoneHelpers:
         return await self._inkbox.texts.update(self._phone_number_id(), text_id, is_read=True)
 
     async def mark_text_conversation_read(self, remote_number: str | UUID) -> TextConversationUpdateResult:
-        """Marks every text of a conversation as read.
+        """Mark every text of a conversation as read.
 
         Args:
             remote_number: Id of the conversation, or the other party's number in E.164 form.

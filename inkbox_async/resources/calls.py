@@ -25,7 +25,7 @@ class CallsResource(generated.CallsResource):
         end_datetime: str | None = None,
         tz: str | None = None,
     ) -> builtins.list[PhoneCall]:
-        """Lists calls, newest first: of a phone number, or of an identity over all lines it has or had.
+        """List calls, newest first: of a phone number, or of an identity over all lines it has or had.
 
         Args:
             phone_number_id: Id of the phone number. Today's servers prefer identities.
@@ -74,7 +74,7 @@ class CallsResource(generated.CallsResource):
     async def get(
         self, phone_number_id: UUID | str | None = None, call_id: UUID | str | None = None
     ) -> PhoneCall:
-        """Gets one call: `get(call_id)`, or `get(phone_number_id, call_id)` where older servers want both.
+        """Get one call: `get(call_id)`, or `get(phone_number_id, call_id)` where older servers want both.
 
         Args:
             phone_number_id: Id of the phone number.

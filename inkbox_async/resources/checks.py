@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def checked(check: Callable[..., None]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorates a method so that `check(**keyword_arguments)` runs first.
+    """Decorate a method so that `check(**keyword_arguments)` runs first.
 
     Args:
         check: Takes the keyword arguments it looks at, and `**_` for the rest; raises ValueError.
@@ -33,7 +33,7 @@ def checked(check: Callable[..., None]) -> Callable[[Callable[P, R]], Callable[P
 def prepared(
     prepare: Callable[..., Awaitable[dict[str, Any]]],  # Any: arguments of every type
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    """Decorates a coroutine method so that `prepare(self, *args, **kwargs)` may replace keyword arguments.
+    """Decorate a coroutine method so that `prepare(self, *args, **kwargs)` may replace keyword arguments.
 
     Args:
         prepare: Gets what the method gets, and returns the keyword arguments to use instead.
@@ -55,7 +55,7 @@ def prepared(
 def naming_handle_conflicts(
     method: Callable[P, Coroutine[Any, Any, R]],  # Any: a coroutine's own
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Decorates a coroutine method so that a taken handle is raised as `HandleUnavailableError`."""
+    """Decorate a coroutine method so that a taken handle is raised as `HandleUnavailableError`."""
 
     @wraps(method)
     async def naming(*args: P.args, **kwargs: P.kwargs) -> R:

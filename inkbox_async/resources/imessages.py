@@ -47,7 +47,7 @@ class IMessagesResource(generated.IMessagesResource):
     send_reaction = checked(_check_reaction)(generated.IMessagesResource.send_reaction)
 
     async def send_typing(self, conversation_id: UUID | str) -> None:
-        """Shows the person that an answer is being typed. The indicator goes away by itself.
+        """Show the person that an answer is being typed. The indicator goes away by itself.
 
         Args:
             conversation_id: Id of the conversation.
@@ -66,7 +66,7 @@ class IMessagesResource(generated.IMessagesResource):
     async def upload_media(
         self, *, content: bytes, filename: str, content_type: str | None = None
     ) -> IMessageMediaUpload:
-        """Uploads a file to send.
+        """Upload a file to send.
 
         Args:
             content: The file, at most 10 MiB (10,485,760 bytes).

@@ -52,25 +52,25 @@ class MessagesResource(generated.MessagesResource):
     forward = checked(_check_forward)(generated.MessagesResource.forward)
 
     async def mark_read(self, email_address: str, message_id: UUID | str) -> Message:
-        """Marks a message as read. Arguments, result and errors are those of `update_flags`."""
+        """Mark a message as read. Arguments, result and errors are those of `update_flags`."""
         return await self.update_flags(email_address, message_id, is_read=True)
 
     async def mark_unread(self, email_address: str, message_id: UUID | str) -> Message:
-        """Marks a message as unread. Arguments, result and errors are those of `update_flags`."""
+        """Mark a message as unread. Arguments, result and errors are those of `update_flags`."""
         return await self.update_flags(email_address, message_id, is_read=False)
 
     async def star(self, email_address: str, message_id: UUID | str) -> Message:
-        """Stars a message. Arguments, result and errors are those of `update_flags`."""
+        """Star a message. Arguments, result and errors are those of `update_flags`."""
         return await self.update_flags(email_address, message_id, is_starred=True)
 
     async def unstar(self, email_address: str, message_id: UUID | str) -> Message:
-        """Takes the star off a message. Arguments, result and errors are those of `update_flags`."""
+        """Take the star off a message. Arguments, result and errors are those of `update_flags`."""
         return await self.update_flags(email_address, message_id, is_starred=False)
 
     async def get_attachment(
         self, email_address: str, message_id: UUID | str, filename: str, *, redirect: bool = False
     ) -> AttachmentLink:
-        """Gets a temporary link to an attachment.
+        """Get a temporary link to an attachment.
 
         Args:
             email_address: Full address of the mailbox.

@@ -9,7 +9,7 @@ _SIDES = (ContactRuleDirection.INBOUND, ContactRuleDirection.OUTBOUND)
 
 
 def check_rule_direction(*, direction: object = UNSET, **_: object) -> None:
-    """Refuses a direction that is none, with a ValueError."""
+    """Refuse a direction that is none, with a ValueError."""
     if direction not in (UNSET, None, *ContactRuleDirection):
         raise ValueError(f"direction must be 'inbound', 'outbound' or 'both', not {direction!r}")
 
@@ -17,7 +17,7 @@ def check_rule_direction(*, direction: object = UNSET, **_: object) -> None:
 def check_rule_update(
     *, action: object = UNSET, direction: object = UNSET, apply_to: object = UNSET, **_: object
 ) -> None:
-    """Refuses `apply_to` without a side or an action, or beside a direction, with a ValueError."""
+    """Refuse `apply_to` without a side or an action, or beside a direction, with a ValueError."""
     check_rule_direction(direction=direction)
     if apply_to is UNSET:
         return

@@ -10,7 +10,7 @@ class SigningKeysResource(generated.SigningKeysResource):
     """The secrets that webhooks and call WebSockets are signed with."""
 
     async def create_or_rotate(self, agent_handle: str | None = None) -> SigningKey:
-        """Creates a signing key, or replaces it; what the old one signed no longer verifies.
+        """Create a signing key, or replace it; what the old one signed no longer verifies.
 
         Args:
             agent_handle: Handle of the identity whose key it is. Left out, the route of the whole
@@ -31,7 +31,7 @@ class SigningKeysResource(generated.SigningKeysResource):
         return await self.create_or_rotate_for(agent_handle)
 
     async def get_status(self, agent_handle: str | None = None) -> SigningKeyStatus:
-        """Tells whether there is a signing key, never the key itself.
+        """Tell whether there is a signing key, never the key itself.
 
         Args:
             agent_handle: Handle of the identity. Left out, the route of the whole organization is used.

@@ -78,21 +78,6 @@ def send_once(
     return answer
 
 
-def sent_message_id(call: Call, sender_kind: str, sender_id: str, operation: str, key: str) -> str | None:
-    """Id of the message that was sent under a key in the last 7 days, None when there is none."""
-    found: str | None = call.tx.value(
-        "SELECT message_id FROM sends WHERE organization_id = ? AND sender_kind = ? AND sender_id = ? "
-        "AND operation = ? AND idempotency_key = ? AND created_at > ?",
-        call.caller.organization_id,
-        sender_kind,
-        sender_id,
-        operation,
-        key,
-        timestamp(call.now - KEPT_FOR),
-    )
-    return found
-
-
 def _input_digest(call: Call) -> str:
     """Tells one input from another: the path and what the body says, however it was spelled."""
     digest = hashlib.sha256(repr(sorted(call.path.items())).encode())

@@ -285,7 +285,6 @@ def _outside_of_specification(method: str, path: str) -> Operation:
         path=path,
         status=200,
         area="",
-        tier="",
         callers=frozenset({"anyone"}),
     )
 

@@ -184,15 +184,6 @@ def status(call: Call) -> AgentSignupStatusResponse:
     )
 
 
-def allowed_recipient(tx: Tx, identity_id: str) -> str | None:
-    """The only address that an unclaimed agent may write to; None for every other identity."""
-    address: str | None = tx.value(
-        "SELECT human_email FROM signups WHERE identity_id = ? AND claim_status = 'agent_unclaimed'",
-        identity_id,
-    )
-    return address
-
-
 def latest_code(tx: Tx, human_email: str) -> str | None:
     """The code in the newest verification mail to a human."""
     code: str | None = tx.value(

@@ -317,7 +317,7 @@ class DataPlane:
         return result
 
     def ws_bridge(self, ws_id: bytes) -> Headers:
-        """Opens the byte stream of one accepted WebSocket."""
+        """Open the byte stream of one accepted WebSocket."""
         return [
             *self._connect,
             (b":path", WS_BRIDGE_PATH + ws_id),
@@ -329,7 +329,7 @@ class DataPlane:
         ]
 
     def tcp_bridge(self, tcp_id: bytes) -> Headers:
-        """Opens the byte stream of one third party's TLS connection."""
+        """Open the byte stream of one third party's TLS connection."""
         return [
             *self._connect,
             (b":path", TCP_BRIDGE_PATH + tcp_id),

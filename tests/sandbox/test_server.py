@@ -22,7 +22,7 @@ from inkbox_async.sandbox.server import ApiServer, missing_handlers, specified_o
 from .conftest import Api, Reply
 
 IDENTITIES = "/api/v1/identities/"
-PLAIN = Operation("test.plain", "GET", "/api/v1/test/plain", 200, "", "S", frozenset({"admin"}))
+PLAIN = Operation("test.plain", "GET", "/api/v1/test/plain", 200, "", frozenset({"admin"}))
 
 
 async def test_both_spellings_of_a_path_are_answered_without_redirect(admin: Api) -> None:
