@@ -1,8 +1,11 @@
-"""Constants of the documents that are no enum: how far an API key reaches, as whoami tells it."""
+"""Constants: the version of this package, and how far an API key reaches, as whoami tells it."""
 
 from __future__ import annotations
 
 from typing import Final
+
+VERSION: Final = "0.1.0"
+"""Of this package; the build takes it from here."""
 
 AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED: Final = "api_key.admin_scoped"
 """The key reaches the whole organization."""

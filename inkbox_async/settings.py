@@ -7,13 +7,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from yarl import URL
+
+from .constants import VERSION
 
 if TYPE_CHECKING:
     from .observe import RequestObserver, ResponseObserver
@@ -122,7 +122,7 @@ class Settings:
     @property
     def user_agent(self) -> str:
         """The `User-Agent` header."""
-        own = f"inkbox-async/{package_version()}"
+        own = f"inkbox-async/{VERSION}"
         return f"{self.user_agent_prefix.strip()} {own}" if self.user_agent_prefix else own
 
 
@@ -205,12 +205,3 @@ def _check_observer(name: str, observer: Callable[..., object] | None) -> None:
         raise ValueError(
             f"{name} must be a plain function of one argument, not a coroutine function or a value"
         )
-
-
-@lru_cache(maxsize=1)
-def package_version() -> str:
-    """The installed version of this package, `0.0.0` when it runs without being installed."""
-    try:
-        return metadata.version("inkbox-async")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"
