@@ -216,6 +216,17 @@ def connection_error(
     return InkboxConnectionError(f"{where}: the connection to {origin} broke before an answer came"), error
 
 
+def without_frames(error: BaseException | None) -> BaseException | None:
+    """The error and those before it without their frames, whose variables hold the headers and the key."""
+    seen: set[int] = set()
+    link = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 def _set_up_error(
     error: aiohttp.ClientConnectorError, where: str, origin: str
 ) -> tuple[InkboxConnectionError, BaseException | None]:

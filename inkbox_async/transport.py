@@ -16,7 +16,14 @@ from pydantic import ValidationError
 from yarl import URL
 
 from .encoding import LARGE, Decoder, decoder, json_body, query_string
-from .error_mapping import api_error, connection_error, public_path, redirect_error, response_error
+from .error_mapping import (
+    api_error,
+    connection_error,
+    public_path,
+    redirect_error,
+    response_error,
+    without_frames,
+)
 from .errors import InkboxError
 from .modeling import UNSET, Unset
 from .observe import (
@@ -47,9 +54,9 @@ NO_TYPE = ("Content-Type",)
 RawData = bytes | Callable[[], Any]  # Any: what aiohttp takes as `data`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class RawResponse:
-    """A response as it came, below the error statuses.
+    """A response as it came, below the error statuses. Its repr shows the status only.
 
     Attributes:
         status_code: HTTP status, 200 to 399.
@@ -58,8 +65,8 @@ class RawResponse:
     """
 
     status_code: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @property
     def location(self) -> str | None:
@@ -69,7 +76,11 @@ class RawResponse:
 
 @dataclass(slots=True)
 class _Call:
-    """One request in the form in which every attempt sends it; its repr is safe to show in a traceback."""
+    """One request in the form in which every attempt sends it.
+
+    Its repr is safe to show, and no frame that may fail holds its parts in variables of their own: tools that
+    report the variables beside a traceback would show keys and queries.
+    """
 
     method: str
     path: str = field(repr=False)
@@ -81,6 +92,7 @@ class _Call:
     repeatable: bool
     max_retries: int
     raw: bool = False
+    place: URL = field(init=False, repr=False)
 
 
 class Transport:
@@ -189,6 +201,7 @@ class Transport:
             InkboxResponseError: The answer is not a `response_type`.
         """
         call = await self._prepare(method, path, query, body, headers, data, timeout)
+        del path, query, body, headers, data
         decode = decoder(response_type)
         if idempotency is Idempotency.NONE and idempotency_key is None:
             return await self._perform(call, decode)
@@ -217,6 +230,7 @@ class Transport:
         Args and errors are those of `request`.
         """
         call = await self._prepare(method, path, query, UNSET, headers, None, timeout)
+        del path, query, headers
         call.raw = True
         answer: RawResponse = await self._perform(call, None)
         return answer
@@ -288,14 +302,14 @@ class Transport:
         attempt = 1
         while True:
             try:
-                status, headers, body = await self._exchange(call, attempt)
+                answer = await self._exchange(call, attempt)
                 if call.raw:
-                    return RawResponse(status, headers, body)
+                    return answer
                 if decode is None:
                     return None
-                if len(body) < LARGE:
-                    return _decoded(call, decode, body)
-                return await asyncio.to_thread(_decoded, call, decode, body)
+                if len(answer.body) < LARGE:
+                    return _decoded(call, decode, answer)
+                return await asyncio.to_thread(_decoded, call, decode, answer)
             except InkboxError as error:
                 delay = retry_delay(error, attempt, max_retries=call.max_retries, repeatable=call.repeatable)
                 if delay is None:
@@ -304,42 +318,38 @@ class Transport:
             await pause(delay)
             attempt += 1
 
-    async def _exchange(self, call: _Call, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
+    async def _exchange(self, call: _Call, attempt: int) -> RawResponse:
         """One attempt: the request, the redirects within its origin, and the status check."""
         if self._request_observer is not None:
             tell(self._request_observer, RequestMetadata(call.method, public_path(call.path), attempt))
-        url = call.url
+        call.place = call.url
         for hop in range(MAX_REDIRECTS + 1):
-            status, headers, body = await self._send(call, url, attempt)
+            answer = await self._send(call, attempt)
+            status = answer.status_code
             if status < 300:
                 break
             if status >= 400:
-                raise api_error(status, headers, body, method=call.method, path=call.path)
+                raise api_error(status, answer.headers, answer.body, method=call.method, path=call.path)
             if call.raw:
                 break
-            url = _redirect_target(call, url, status, headers, last=hop == MAX_REDIRECTS)
-        return status, headers, body
+            call.place = _redirect_target(call, answer, last=hop == MAX_REDIRECTS)
+        return answer
 
-    async def _send(self, call: _Call, url: URL, attempt: int) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, call: _Call, attempt: int) -> RawResponse:
         """One HTTP request and its whole response."""
         session = self._pool.session()
-        data = call.data() if callable(call.data) else call.data
+        # What the caller's function raises is not the connection's failure.
+        made = call.data() if callable(call.data) else None
         started = perf_counter()
         try:
-            if data is None or (isinstance(data, bytes) and len(data) <= PIECE):
-                response = await self._open(session, call, url, call.headers, data)
-                body = await _whole_body(response)
+            if made is None and (call.data is None or _is_short(call.data)):
+                response = await self._open(session, call, call.data)
+                answer = RawResponse(response.status, response.headers, await _whole_body(response))
             else:
-                headers = call.headers
                 async with asyncio.timeout(None) as deadline:
-                    if isinstance(data, (bytes, list)):
-                        data = Pieces(
-                            [data] if isinstance(data, bytes) else data, deadline, call.timeout.sock_read
-                        )
-                        headers = headers.copy()
-                        headers["Content-Length"] = str(data.size)
-                    response = await self._open(session, call, url, headers, data)
-                    body = await _whole_body(response)
+                    data = _paced(call.data if made is None else made, deadline, call.timeout.sock_read)
+                    response = await self._open(session, call, data)
+                    answer = RawResponse(response.status, response.headers, await _whole_body(response))
         except (aiohttp.ClientError, OSError) as error:
             failure, cause = connection_error(
                 error,
@@ -350,20 +360,24 @@ class Transport:
             )
         else:
             if self._observers or logger.isEnabledFor(logging.DEBUG):
-                self._report(call, attempt, response, body, perf_counter() - started)
-            return response.status, response.headers, body
+                self._report(call, attempt, answer, perf_counter() - started)
+            return answer
         # Raised out here, so that the original error, which may hold headers, is not its context.
         try:
-            raise failure from cause
+            raise failure from without_frames(cause)
         finally:
             del failure, cause
 
     def _open(
-        self, session: aiohttp.ClientSession, call: _Call, url: URL, headers: CIMultiDict[str], data: Any
+        self, session: aiohttp.ClientSession, call: _Call, data: Any
     ) -> Awaitable[aiohttp.ClientResponse]:
+        headers = call.headers
+        if isinstance(data, Pieces):
+            headers = headers.copy()
+            headers["Content-Length"] = str(data.size)
         return session.request(
             call.method,
-            url,
+            call.place,
             headers=headers,
             data=data,
             allow_redirects=False,
@@ -374,19 +388,18 @@ class Transport:
             skip_auto_headers=NO_TYPE if data is None and not call.safe else None,
         )
 
-    def _report(
-        self, call: _Call, attempt: int, response: aiohttp.ClientResponse, body: bytes, elapsed: float
-    ) -> None:
+    def _report(self, call: _Call, attempt: int, answer: RawResponse, elapsed: float) -> None:
         path = public_path(call.path)
-        logger.debug("%s %s -> %d in %.1f ms", call.method, path, response.status, elapsed * 1000)
+        status, headers = answer.status_code, answer.headers
+        logger.debug("%s %s -> %d in %.1f ms", call.method, path, status, elapsed * 1000)
         if not self._observers:
             return
         metadata = ResponseMetadata(
-            notices=response_notices(call.method, call.path, response.status, response.headers, body),
+            notices=response_notices(call.method, call.path, status, headers, answer.body),
             method=call.method,
             path=path,
-            status_code=response.status,
-            request_id=response.headers.get("X-Request-ID"),
+            status_code=status,
+            request_id=headers.get("X-Request-ID"),
             elapsed=elapsed,
             attempt=attempt,
         )
@@ -416,18 +429,29 @@ async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _decoded(call: _Call, decode: Decoder, body: bytes) -> Any:  # Any: what `decode` makes
+def _is_short(data: Any) -> bool:  # Any: what aiohttp takes as `data`
+    return isinstance(data, bytes) and len(data) <= PIECE
+
+
+def _paced(data: Any, deadline: asyncio.Timeout, seconds: float | None) -> Any:  # Any: what aiohttp takes
+    """A long body in pieces; what aiohttp sends piece by piece on its own as it is."""
+    if isinstance(data, (bytes, list)):
+        return Pieces([data] if isinstance(data, bytes) else data, deadline, seconds)
+    return data
+
+
+def _decoded(call: _Call, decode: Decoder, answer: RawResponse) -> Any:  # Any: what `decode` makes
     try:
-        return decode(body)
+        return decode(answer.body)
     except ValidationError as error:
-        failure = response_error(error, method=call.method, path=call.path, size=len(body))
+        failure = response_error(error, method=call.method, path=call.path, size=len(answer.body))
     # Raised out here, because the validation error quotes the values.
     raise failure
 
 
-def _redirect_target(call: _Call, url: URL, status: int, headers: Mapping[str, str], *, last: bool) -> URL:
+def _redirect_target(call: _Call, answer: RawResponse, *, last: bool) -> URL:
     """Where the request goes next, or the error that says why it goes nowhere."""
-    location = headers.get("Location")
+    status, location = answer.status_code, answer.location
     followed = (307, 308) if call.method not in ("GET", "HEAD") else (301, 302, 303, 307, 308)
     if location is None or status not in followed:
         reason = f"an answer of status {status} to {call.method} is no answer; is base_url right?"
@@ -435,15 +459,15 @@ def _redirect_target(call: _Call, url: URL, status: int, headers: Mapping[str, s
         reason = f"more than {MAX_REDIRECTS} redirects; is base_url right?"
     else:
         try:
-            target = url.join(URL(location, encoded=True))
+            target = call.place.join(URL(location, encoded=True))
             origin = str(target.origin())
         except ValueError:
             reason = "a redirect to something that is not a URL"
         else:
-            if origin == str(url.origin()):
+            if origin == str(call.place.origin()):
                 return target
             reason = (
                 f"a redirect to another origin, {origin}, was not followed, so that it gets neither key nor "
                 "data; if it is the right server, make it the base_url"
             )
-    raise redirect_error(status, headers, reason, method=call.method, path=call.path)
+    raise redirect_error(status, answer.headers, reason, method=call.method, path=call.path)

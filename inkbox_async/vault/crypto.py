@@ -63,6 +63,7 @@ def derive_master_key(vault_key: str, salt: bytes) -> bytes:
         InkboxVaultKeyError: The text is not valid Unicode (it holds lone surrogates).
     """
     password = _utf8(vault_key)
+    del vault_key
     if password is None:
         raise InkboxVaultKeyError("the vault key is not valid Unicode text: it holds lone surrogates")
     return hash_secret_raw(
@@ -140,10 +141,15 @@ def generate_org_encryption_key() -> bytes:
     return secrets.token_bytes(AES_KEY_BYTES)
 
 
-def wrap_org_key(master_key: bytes, org_key: bytes, vault_key_id: str) -> str:
-    """Seal the organization key under a master key, for the vault key with this id."""
+def check_org_key(org_key: bytes) -> None:
+    """Refuse an organization key of the wrong length, with a ValueError."""
     if len(org_key) != AES_KEY_BYTES:
         raise ValueError(f"the organization key must have {AES_KEY_BYTES} bytes, not {len(org_key)}")
+
+
+def wrap_org_key(master_key: bytes, org_key: bytes, vault_key_id: str) -> str:
+    """Seal the organization key under a master key, for the vault key with this id."""
+    check_org_key(org_key)
     return VaultCipher(master_key).seal(org_key, vault_key_id)
 
 

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from ..errors import InkboxVaultKeyError
 from ..generated.models.vault import VaultKeyType
-from .crypto import compute_auth_hash, derive_master_key, derive_salt, wrap_org_key
+from .crypto import check_org_key, compute_auth_hash, derive_master_key, derive_salt, wrap_org_key
+from .hidden import Hidden
 
 MIN_VAULT_KEY_LENGTH: Final = 16
 """Unicode code points."""
@@ -163,8 +164,12 @@ async def generate_vault_key_material(
         ValueError: The organization key has the wrong length.
     """
     validate_vault_key(vault_key)
-    master_key = await asyncio.to_thread(derive_master_key, vault_key, derive_salt(organization_id))
-    return key_material(master_key, org_encryption_key, VaultKeyType(key_type))
+    key = Hidden(vault_key)
+    del vault_key
+    check_org_key(org_encryption_key)
+    salt = derive_salt(organization_id)
+    master_key = Hidden(await asyncio.to_thread(lambda: derive_master_key(key.value, salt)))
+    return key_material(master_key.value, org_encryption_key, VaultKeyType(key_type))
 
 
 async def generate_recovery_code(
@@ -183,6 +188,8 @@ async def generate_recovery_code(
         VaultOrganizationError: The organization id is too short (a ValueError).
         ValueError: The organization key has the wrong length.
     """
+    check_org_key(org_encryption_key)
+    salt = derive_salt(organization_id)
     code = random_recovery_code()
-    master_key = await asyncio.to_thread(derive_master_key, code, derive_salt(organization_id))
+    master_key = await asyncio.to_thread(derive_master_key, code, salt)
     return code, key_material(master_key, org_encryption_key, VaultKeyType.RECOVERY)

@@ -79,8 +79,9 @@ class VaultResource(SealedSecrets):
 
         Source: `POST /api/v1/vault/initialize`.
         """
-        key = _key_text(vault_key)
+        key = Hidden(vault_key)
         del vault_key
+        _check_text(key)
         return await (await self._keyring()).initialize(self._sealed, key)
 
     async def unlock(self, vault_key: str, *, identity_id: UUID | str | None = None) -> UnlockedVault:
@@ -105,8 +106,9 @@ class VaultResource(SealedSecrets):
 
         Source: `GET /api/v1/vault/unlock`.
         """
-        key = _key_text(vault_key)
+        key = Hidden(vault_key)
         del vault_key
+        _check_text(key)
         unlocked, viewers = await (await self._keyring()).unlock(self._sealed, key)
         self._state.unlocked = unlocked
         if identity_id is None:
@@ -138,13 +140,15 @@ class VaultResource(SealedSecrets):
         Source: `PUT /api/v1/vault/keys/primary`.
         """
         if current_vault_key is not None and recovery_code is None:
-            proof, proof_field = _key_text(current_vault_key), "current_auth_hash"
+            proof, proof_field = Hidden(current_vault_key), "current_auth_hash"
         elif recovery_code is not None and current_vault_key is None:
-            proof, proof_field = _key_text(recovery_code), "recovery_auth_hash"
+            proof, proof_field = Hidden(recovery_code), "recovery_auth_hash"
         else:
             raise ValueError("give exactly one of current_vault_key and recovery_code")
-        new_key = _key_text(new_vault_key)
+        new_key = Hidden(new_vault_key)
         del new_vault_key, current_vault_key, recovery_code
+        _check_text(new_key)
+        _check_text(proof)
         return await (await self._keyring()).update_key(self._sealed, new_key, proof, proof_field)
 
     async def delete_key(self, auth_hash: str) -> None:
@@ -159,11 +163,13 @@ class VaultResource(SealedSecrets):
 
         Source: `DELETE /api/v1/vault/keys/{auth_hash}`.
         """
-        if not re.fullmatch("[0-9a-fA-F]{64}", auth_hash):
+        verifier = Hidden(auth_hash)
+        del auth_hash
+        if not isinstance(verifier.value, str) or not re.fullmatch("[0-9a-fA-F]{64}", verifier.value):
             raise ValueError(
                 "delete_key takes the auth hash of a key, 64 hexadecimal digits, not the key itself"
             )
-        await self._transport.request("DELETE", f"/api/v1/vault/keys/{auth_hash.lower()}", None)
+        await self._transport.request("DELETE", f"/api/v1/vault/keys/{verifier.value.lower()}", None)
 
     async def delete_secret(self, secret_id: UUID | str) -> None:
         """Delete a secret and everybody's access to it. Works while the vault is locked.
@@ -214,7 +220,6 @@ def _import_keyring() -> type[Keyring]:
     return Keyring
 
 
-def _key_text(text: str) -> Hidden[str]:
-    if not isinstance(text, str):
-        raise TypeError(f"a vault key is text, not {type(text).__name__}")
-    return Hidden(text)
+def _check_text(key: Hidden[str]) -> None:
+    if not isinstance(key.value, str):
+        raise TypeError(f"a vault key is text, not {type(key.value).__name__}")

@@ -186,6 +186,18 @@ def parse_totp_uri(uri: str) -> TOTPConfig:
         ValueError: Not such a URI, or one of its values is not supported. The message does not hold the
             secret.
     """
+    if not isinstance(uri, str):
+        raise TypeError(f"an otpauth URI is text, not {type(uri).__name__}")
+    try:
+        return _read_uri(uri)
+    except ValueError as error:
+        problem = str(error)
+    # Raised out here, where no variable holds the secret.
+    del uri
+    raise ValueError(problem)
+
+
+def _read_uri(uri: str) -> TOTPConfig:
     parts = _split(uri)
     if parts is None or parts.scheme != "otpauth":
         raise ValueError("not an otpauth:// URI")
@@ -237,8 +249,6 @@ def _one_of(allowed: tuple[int, ...], name: str, text: str) -> int:
 
 
 def _split(uri: str) -> SplitResult | None:
-    if not isinstance(uri, str):
-        raise TypeError(f"an otpauth URI is text, not {type(uri).__name__}")
     try:
         return urlsplit(uri)
     except ValueError:

@@ -16,6 +16,7 @@ from .decrypted import (
     totp_code,
 )
 from .exceptions import SecretTypeError
+from .hidden import Hidden
 from .payloads import SecretPayload
 from .sealed import SealedSecrets, canonical_id
 from .totp import TOTPCode, TOTPConfig, parse_totp_uri
@@ -105,18 +106,18 @@ class UnlockedVault:
             InkboxAPIError: The server refused it.
         """
         _check_name(name)
-        wire = _check_payload(payload).to_wire()
+        kept = _snapshot(payload)
         secret_id = str(uuid4())
         body: dict[str, object] = {
             "id": secret_id,
             "name": name,
             "secret_type": payload.secret_type.value,
-            "encrypted_payload": self._cipher.seal_payload(wire, secret_id),
+            "encrypted_payload": self._cipher.seal_payload(kept.to_wire(), secret_id),
         }
         if description is not None:
             body["description"] = description
         secret = await self._sealed.store(body)
-        self._remember(secret, type(payload).from_wire(wire))
+        self._remember(secret, kept)
         return secret
 
     async def update_secret(
@@ -157,7 +158,7 @@ class UnlockedVault:
             if key in self._secrets:
                 self._remember(secret, self._secrets[key].payload)
             return secret
-        _check_payload(payload)
+        kept = _snapshot(payload)
         known = self._secrets.get(key)
         secret_type = (
             (await self._sealed.fetch(key)).secret_type.value if known is None else known.secret_type
@@ -167,7 +168,7 @@ class UnlockedVault:
                 f"secret {key} is of type {secret_type!r} and cannot take a {type(payload).__name__}; "
                 "to change the type, delete the secret and create another"
             )
-        return await self._reseal(key, payload, changes)
+        return await self._reseal(key, kept, changes)
 
     async def delete_secret(self, secret_id: UUID | str) -> None:
         """Delete a secret and everybody's access to it.
@@ -198,9 +199,9 @@ class UnlockedVault:
             SecretUnreadableError: The login does not open.
             InkboxAPIError: 403 without access, 404 when there is no such secret.
         """
-        if not isinstance(totp, TOTPConfig):
-            totp = parse_totp_uri(totp)
-        return await self._change_totp(secret_id, totp)
+        given = Hidden(totp)
+        del totp
+        return await self._change_totp(secret_id, _totp_config(given))
 
     async def remove_totp(self, secret_id: UUID | str) -> VaultSecret:
         """Remove one-time codes from a login. Harmless when it has none.
@@ -252,16 +253,15 @@ class UnlockedVault:
         secret = await self.get_secret(secret_id)
         payload = login_payload(secret)
         payload.totp = totp
-        return await self._reseal(str(secret.id), payload, {})
+        return await self._reseal(str(secret.id), _snapshot(payload), {})
 
     async def _reseal(
         self, secret_id: str, payload: SecretPayload, changes: dict[str, object]
     ) -> VaultSecret:
-        wire = payload.to_wire()
-        sealed = self._cipher.seal_payload(wire, secret_id)
+        sealed = self._cipher.seal_payload(payload.to_wire(), secret_id)
         secret = await self._sealed.change(secret_id, {**changes, "encrypted_payload": sealed})
         if secret_id in self._secrets or secret_id in self._unreadable:
-            self._remember(secret, type(payload).from_wire(wire))
+            self._remember(secret, payload)
         return secret
 
     def _remember(self, secret: VaultSecret, payload: SecretPayload) -> None:
@@ -278,10 +278,15 @@ def _check_name(name: str) -> None:
         raise ValueError(f"the name of a secret has 1 to {MAX_NAME_LENGTH} characters, not {len(name)}")
 
 
-def _check_payload(payload: SecretPayload) -> SecretPayload:
+def _totp_config(given: Hidden[TOTPConfig | str]) -> TOTPConfig:
+    return given.value if isinstance(given.value, TOTPConfig) else parse_totp_uri(given.value)
+
+
+def _snapshot(payload: SecretPayload) -> SecretPayload:
+    """The payload, checked, as it is now: what the caller makes of it later changes nothing here."""
     if not isinstance(payload, SecretPayload) or type(payload) is SecretPayload:
         raise TypeError(
             "the payload must be a LoginPayload, APIKeyPayload, KeyPairPayload, SSHKeyPayload or "
             f"OtherPayload, not {type(payload).__name__}"
         )
-    return payload
+    return type(payload).from_wire(payload.to_wire())

@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inkbox_async import AsyncInkbox, InkboxError, LoginPayload, OtherPayload, parse_totp_uri
+from inkbox_async import (
+    AsyncInkbox,
+    InkboxError,
+    LoginPayload,
+    OtherPayload,
+    generate_vault_key_material,
+    parse_totp_uri,
+    retry,
+)
 from inkbox_async.sandbox.app import Sandbox
 from inkbox_async.vault.crypto import compute_auth_hash, derive_master_key, derive_salt
 
+from ..contract import Contract
 from .conftest import KEY, NEXT_KEY
 
 SEED = "JBSWY3DPEHPK3PXP"
@@ -65,6 +76,18 @@ async def work(inkbox: AsyncInkbox) -> tuple[list[str], list[str]]:
     return [KEY, NEXT_KEY, SEED, PASSWORD, NOTE, *result.recovery_codes, *hashes], shown
 
 
+def variables(error: BaseException | None) -> list[str]:
+    """The variables of every frame of an error and of those behind it, but for the frames of this file."""
+    found: list[str] = []
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                where = f"{frame.f_code.co_filename}, {frame.f_code.co_name}"
+                found += [f"{where}: {name} = {value!r}" for name, value in frame.f_locals.items()]
+        error = error.__cause__ or error.__context__
+    return found
+
+
 def everything_under(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
@@ -83,6 +106,65 @@ async def test_neither_reprs_nor_errors_nor_logs_nor_the_journal_show_secrets(
     everything = "\n".join(shown)
     assert [secret for secret in secrets if secret in everything] == []
     assert len(sandbox.journal.entries()) > 20
+
+
+async def test_no_variable_beside_a_traceback_shows_secrets(
+    quick_argon2: None, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, contract: Contract
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    inkbox = AsyncInkbox(sandbox.api_key, base_url=sandbox.base_url)
+    codes = (await inkbox.vault.initialize(KEY)).recovery_codes
+    unlocked = await inkbox.vault.unlock(KEY)
+    organization_id = sandbox.organization_id
+    payload = LoginPayload(PASSWORD, totp=parse_totp_uri(f"otpauth://totp/x?secret={SEED}"), notes=NOTE)
+    secret = await unlocked.create_secret("Login", payload)
+    other = await unlocked.create_secret("Other", OtherPayload(PASSWORD))
+    await sandbox.store.run(lambda tx: tx.update("vault_secrets", other.id, secret_type="login"))
+    hashes = [auth_hash(text, organization_id) for text in (KEY, NEXT_KEY)]
+    secrets = [KEY, NEXT_KEY, SEED, PASSWORD, NOTE, sandbox.api_key, *codes, *hashes]
+    secrets += [repr(derive_master_key(key, derive_salt(organization_id)))[2:-1] for key in (KEY, NEXT_KEY)]
+
+    vault, keys, stored = "/api/v1/vault", "/api/v1/vault/keys", "/api/v1/vault/secrets"
+    drop: dict[str, Any] = {"drop": True, "times": 3}
+    broken: dict[str, Any] = {"status": 500}
+    odd: dict[str, Any] = {"status": 200, "body": {"encrypted_secrets": "text"}}
+    attempts: list[tuple[str | None, dict[str, Any], Callable[[], Awaitable[object]]]] = [
+        (f"{vault}/initialize", drop, lambda: inkbox.vault.initialize(KEY)),
+        (f"{vault}/initialize", broken, lambda: inkbox.vault.initialize(KEY)),
+        (f"{vault}/unlock", drop, lambda: inkbox.vault.unlock(KEY)),
+        (f"{vault}/unlock", broken, lambda: inkbox.vault.unlock(codes[0])),
+        (f"{vault}/unlock", odd, lambda: inkbox.vault.unlock(KEY)),
+        (keys, broken, lambda: inkbox.vault.unlock(KEY)),
+        (f"{keys}/primary", drop, lambda: inkbox.vault.update_key(NEXT_KEY, current_vault_key=KEY)),
+        (f"{keys}/primary", broken, lambda: inkbox.vault.update_key(NEXT_KEY, recovery_code=codes[0])),
+        (f"{keys}/*", drop, lambda: inkbox.vault.delete_key(hashes[0])),
+        (stored, drop, lambda: unlocked.create_secret("x", payload)),
+        (stored, broken, lambda: unlocked.create_secret("x", payload)),
+        (f"{stored}/{secret.id}", broken, lambda: unlocked.update_secret(secret.id, payload=payload)),
+        (f"{stored}/{secret.id}", drop, lambda: unlocked.set_totp(secret.id, payload.totp or "")),
+        (None, {}, lambda: inkbox.vault.unlock(NEXT_KEY)),
+        (None, {}, lambda: inkbox.vault.unlock(f"{KEY}\ud800")),
+        (None, {}, lambda: inkbox.vault.unlock(KEY.encode())),  # type: ignore[arg-type]
+        (None, {}, lambda: inkbox.vault.delete_key(KEY)),
+        (None, {}, lambda: unlocked.get_secret(other.id)),
+        (None, {}, lambda: unlocked.update_secret(secret.id, payload=OtherPayload(PASSWORD))),
+        (None, {}, lambda: unlocked.set_totp(secret.id, f"otpauth://totp/x?secret={SEED}!")),
+        (None, {}, lambda: unlocked.set_totp(secret.id, f"otpauth://totp/x?secret={SEED}&digits=7")),
+        (None, {}, lambda: generate_vault_key_material(KEY, "short", bytes(32))),
+        (None, {}, lambda: generate_vault_key_material(KEY, organization_id, bytes(31))),
+    ]
+    shown: list[str] = []
+    async with inkbox:
+        for path, fault, attempt in attempts:
+            sandbox.faults.clear()
+            if path is not None:
+                sandbox.faults.add(path=path, **fault)
+            with pytest.raises((InkboxError, ValueError, TypeError)) as caught:
+                await attempt()
+            shown += variables(caught.value)
+    contract.broken.clear()  # one answer was made odd on purpose
+    assert len(shown) > 100
+    assert [line for line in shown if any(secret in line for secret in secrets)] == []
 
 
 async def test_the_server_stores_only_what_it_may_know(quick_argon2: None, tmp_path: Path) -> None:
