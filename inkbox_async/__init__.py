@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .vault import TOTPAlgorithm as TOTPAlgorithm
     from .vault import TOTPCode as TOTPCode
     from .vault import TOTPConfig as TOTPConfig
+    from .vault import UnlockedVault as UnlockedVault
     from .vault import VaultInitializeResult as VaultInitializeResult
     from .vault import VaultKeyMaterial as VaultKeyMaterial
     from .vault import generate_org_encryption_key as generate_org_encryption_key
@@ -129,6 +130,7 @@ _HOMES = {
         "TOTPAlgorithm",
         "TOTPCode",
         "TOTPConfig",
+        "UnlockedVault",
         "VaultInitializeResult",
         "VaultKeyMaterial",
         "generate_org_encryption_key",
