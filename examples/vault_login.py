@@ -2,7 +2,7 @@
 
     python examples/vault_login.py
 
-Runs on a local Inkbox. The server stores what it can not read: names, ciphertext, and who may have it.
+Runs on a local Inkbox. The server stores what it cannot read: names, ciphertext, and who may have it.
 """
 
 from __future__ import annotations
