@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import settings
+
+from inkbox_async.sandbox import Sandbox
 
 from .contract import Contract
 
@@ -36,3 +38,10 @@ def contract() -> Iterator[Contract]:
     broken = list(dict.fromkeys(CONTRACT.broken))
     CONTRACT.broken.clear()
     assert not broken, "the sandbox broke the specification:\n" + "\n".join(broken)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox of its own for the test; `inkbox_sandbox` is one for all tests, and quicker."""
+    async with Sandbox() as running:
+        yield running

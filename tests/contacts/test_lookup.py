@@ -65,7 +65,7 @@ async def test_filters(api: Api, name: str, value: str, found: list[str]) -> Non
     ],
 )
 async def test_anything_but_one_filter_is_refused(api: Api, query: dict[str, str]) -> None:
-    assert (await api.call("GET", "/contacts/lookup", **query)).status == 422
+    assert (await api.call("GET", "/contacts/lookup", query=query)).status == 422
 
 
 async def test_lookups_follow_changes(api: Api) -> None:

@@ -84,7 +84,7 @@ async def test_pages_orders_and_search(api: Api) -> None:
     "query", [{"order": "name"}, {"limit": "201"}, {"offset": "-1"}, {"q": "a" * 201}, {"identity_id": "me"}]
 )
 async def test_bad_list_parameters_are_refused(api: Api, query: dict[str, str]) -> None:
-    assert (await api.call("GET", "/notes", **query)).status == 422
+    assert (await api.call("GET", "/notes", query=query)).status == 422
 
 
 async def test_agents_see_what_they_were_granted_or_wrote(api: Api) -> None:

@@ -62,7 +62,7 @@ def card(*lines: str) -> str:
 
 async def send(api: Api, text: str | bytes, content_type: str = "text/vcard") -> Reply:
     content = text.encode() if isinstance(text, str) else text
-    return await api.call("POST", IMPORT, content, content_type=content_type)
+    return await api.call("POST", IMPORT, data=content, headers={"Content-Type": content_type})
 
 
 async def imported(api: Api, text: str) -> JSON:

@@ -30,12 +30,6 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def inkbox(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
     async with sandbox.client() as inkbox:
         yield inkbox

@@ -13,26 +13,24 @@ import pytest
 from inkbox_async import AgentIdentity, AsyncInkbox, IMessage
 from inkbox_async.sandbox import Sandbox
 
-from ..mail.conftest import Api as MailApi
+from .. import api as plain
 
 ANN = "+15551234567"
 BOB = "+15559999999"
 JSON = Any  # Any: JSON values of every type
 
 
-class Api(MailApi):
+class Api(plain.Api):
     """Calls the API with one key, and speaks for people."""
 
     async def agent_of(self, identity: AgentIdentity) -> Api:
         """A caller with a key of an agent."""
         body = {"label": "test", "scoped_identity_id": str(identity.id)}
-        key = (await self.ok("POST", "/api-keys", body))["api_key"]
-        return Api(self.sandbox, self.session, key)
+        return self.with_key((await self.ok("POST", "/api-keys", body))["api_key"])
 
     async def other_organization(self) -> Api:
         """A caller with an admin key of another organization."""
-        organization = await self.sandbox.world.create_organization()
-        return Api(self.sandbox, self.session, organization.api_key)
+        return self.with_key((await self.sandbox.world.create_organization()).api_key)
 
     async def recorded(self) -> list[tuple[str, JSON]]:
         """(type, data) of every event so far, oldest first."""

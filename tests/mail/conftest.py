@@ -1,14 +1,11 @@
-"""A fresh sandbox for each test, and a plain HTTP caller that speaks for one key."""
+"""Mail through the front door: mailboxes, messages, and people who write by SMTP."""
 
 from __future__ import annotations
 
 import asyncio
 import email.message
-import io
-import json
 import smtplib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -16,57 +13,12 @@ import pytest
 
 from inkbox_async.sandbox import Sandbox
 
-JSON = Any  # Any: JSON values of every type
+from .. import api as plain
+from ..api import JSON
 
 
-@dataclass(frozen=True)
-class Reply:
-    """One HTTP answer."""
-
-    status: int
-    body: JSON
-    headers: Mapping[str, str]
-
-
-class Api:
+class Api(plain.Api):
     """Calls the sandbox's API with one key."""
-
-    def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession, key: str) -> None:
-        self.sandbox = sandbox
-        self.session = session
-        self.key = key
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: JSON = None,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        bearer: bool = False,
-    ) -> Reply:
-        """Call, and return whatever is answered. Paths are below `/api/v1`."""
-        content = None if body is None else io.BytesIO(json.dumps(body).encode())
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        auth = {"Authorization": f"Bearer {self.key}"} if bearer else {"X-API-Key": self.key}
-        async with self.session.request(
-            method,
-            f"{self.sandbox.base_url}/api/v1{path}",
-            data=content,
-            params=query,
-            headers={**auth, **kind, **(headers or {})},
-            allow_redirects=False,
-        ) as response:
-            is_json = response.content_type == "application/json"
-            answer = await (response.json() if is_json else response.read())
-            return Reply(response.status, answer, response.headers)
-
-    async def ok(self, method: str, path: str, body: JSON = None, **query: str | int) -> JSON:
-        """Call, and return the body of an answer that must be a success."""
-        reply = await self.call(method, path, body, query=query)
-        assert reply.status < 300, reply
-        return reply.body
 
     async def identity(self, handle: str, **options: JSON) -> str:
         """Create an identity; returns its address."""
@@ -78,8 +30,7 @@ class Api:
         """A caller with a key of the agent that owns a mailbox."""
         mailbox = await self.ok("GET", f"/mail/mailboxes/{address}")
         body = {"label": "test", "scoped_identity_id": mailbox["agent_identity_id"]}
-        key = (await self.ok("POST", "/api-keys", body))["api_key"]
-        return Api(self.sandbox, self.session, key)
+        return self.with_key((await self.ok("POST", "/api-keys", body))["api_key"])
 
     async def send(self, address: str, *to: str, **fields: JSON) -> JSON:
         """Send a message from a mailbox."""
@@ -117,12 +68,6 @@ class Api:
             )
         )
         return [(row["event_type"], row["message"]) for row in rows]
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
 
 
 @pytest.fixture

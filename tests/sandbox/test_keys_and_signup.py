@@ -249,7 +249,7 @@ async def test_sending_domains(sandbox: Sandbox, admin: Api) -> None:
     await sandbox.world.add_domain("mail.example.com")
     await sandbox.world.add_domain("other.example", "degraded")
     assert await admin.ok("POST", default, {}) == {"default_domain": "mail.example.com"}
-    listed = await admin.ok("GET", "/api/v1/domains/", query={"status": "verified"})
+    listed = await admin.ok("GET", "/api/v1/domains/", status="verified")
     assert [(d["domain"], d["is_default"]) for d in listed] == [("mail.example.com", True)]
     assert listed[0]["verified_at"] is not None
     assert (await admin.identity("agent-one"))["email_address"] == "agent-one@mail.example.com"

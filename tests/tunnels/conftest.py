@@ -108,13 +108,6 @@ async def serve(stage: Stage) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox whose edge is the real one."""
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
     async with sandbox.client() as client:
         yield client

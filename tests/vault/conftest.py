@@ -29,12 +29,6 @@ def quick_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest_asyncio.fixture
 async def inkbox(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
     """A client with the organization's admin key."""
     async with sandbox.client() as inkbox:

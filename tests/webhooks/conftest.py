@@ -101,13 +101,6 @@ async def until(holds: Callable[[], Any]) -> None:  # Any: an awaitable or plain
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A fresh sandbox."""
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 async def inkbox(sandbox: Sandbox) -> AsyncIterator[AsyncInkbox]:
     """A client with the admin key of the sandbox's organization."""
     async with sandbox.client() as client:
