@@ -1,8 +1,8 @@
 """A support agent at work: mail comes in, is answered in its thread, and a spammer is shut out.
 
-    python examples/support_agent.py --sandbox     a local Inkbox, with people who write by real SMTP
-    python examples/support_agent.py               the real service, with INKBOX_API_KEY set: write to the
-                                                   address it prints, and it answers you
+python examples/support_agent.py --sandbox     a local Inkbox, with people who write by real SMTP
+python examples/support_agent.py               the real service, with INKBOX_API_KEY set: write to the
+                                               address it prints, and it answers you
 """
 
 from __future__ import annotations
