@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import requests, tunnels, vault
+from . import imports, requests, tunnels, vault
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
         "--seconds", type=float, default=2.0, help="how long each measurement runs (default 2)"
     )
     arguments = parser.parse_args()
+    imports.run()
     requests.run(arguments.seconds)
     vault.run(arguments.seconds)
     tunnels.run(arguments.seconds)

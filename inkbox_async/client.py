@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
@@ -96,6 +98,8 @@ class AsyncInkbox(Signup, Resources):
     async def __aenter__(self) -> Self:
         if self._settings.vault_key is not None:
             try:
+                # The models of the vault take more than ten milliseconds to import.
+                await asyncio.to_thread(import_module, ".vault.resource", __package__)
                 await self.vault.unlock(self._settings.vault_key)
             except BaseException:
                 await self.aclose()

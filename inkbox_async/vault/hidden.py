@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Hidden(Generic[T]):
     """A value that its repr does not show.
 
@@ -16,4 +14,16 @@ class Hidden(Generic[T]):
     something that may fail therefore holds keys in this wrapper only.
     """
 
-    value: T = field(repr=False)
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "Hidden(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other.value if isinstance(other, Hidden) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value)

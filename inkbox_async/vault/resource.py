@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 MAX_CONCURRENT_REQUESTS = 8
 
 
-@dataclass(repr=False)
 class _State:
     """What one client knows of its vault."""
 
-    keyring: Keyring | None = None
-    unlocked: UnlockedVault | None = None
+    def __init__(self) -> None:
+        self.keyring: Keyring | None = None
+        self.unlocked: UnlockedVault | None = None
 
 
 class VaultResource(SealedSecrets):

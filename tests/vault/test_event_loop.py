@@ -224,7 +224,7 @@ import asyncio, sys, threading
 from importlib.abc import MetaPathFinder
 from inkbox_async import AsyncInkbox
 
-HEAVY = ("argon2", "cryptography", "inkbox_async.vault.keyring", "inkbox_async.vault.payloads")
+HEAVY = ["argon2", "cryptography", "inkbox_async.vault.keyring", "inkbox_async.vault.payloads"]
 found = {}
 
 class Watch(MetaPathFinder):
@@ -234,10 +234,16 @@ class Watch(MetaPathFinder):
 
 sys.meta_path.insert(0, Watch())
 
-async def main(url, key, vault_key):
-    async with AsyncInkbox(key, base_url=url) as inkbox:
-        assert not found, "importing the client, or touching the vault, imports too much"
-        await inkbox.vault.unlock(vault_key)
+async def main(url, key, vault_key, way):
+    if way == "entering":
+        HEAVY.append("inkbox_async.generated.models.vault")
+        async with AsyncInkbox(key, base_url=url, vault_key=vault_key):
+            pass
+    else:
+        async with AsyncInkbox(key, base_url=url) as inkbox:
+            inkbox.vault
+            assert not found, "importing the client, or touching the vault, imports too much"
+            await inkbox.vault.unlock(vault_key)
     assert sorted(found) == sorted(HEAVY), found
     assert not any(found.values()), f"imported on the event loop: {found}"
 
@@ -245,12 +251,12 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.parametrize("way", ["entering", "calling"])
 async def test_the_first_unlock_imports_what_it_needs_beside_the_loop(
-    inkbox: AsyncInkbox, sandbox: Sandbox
+    way: str, inkbox: AsyncInkbox, sandbox: Sandbox
 ) -> None:
     await inkbox.vault.initialize(KEY)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FIRST_UNLOCK, sandbox.base_url, sandbox.api_key, KEY, stderr=subprocess.PIPE
-    )
+    command = [sys.executable, "-c", FIRST_UNLOCK, sandbox.base_url, sandbox.api_key, KEY, way]
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
