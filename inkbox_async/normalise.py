@@ -8,7 +8,7 @@ object out twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
@@ -212,6 +212,17 @@ class MailboxOptions(CreateOptions):
     """Options of a mailbox: a `sending_domain` of None asks for the platform's domain."""
 
     nullable = frozenset({"sending_domain"})
+
+
+class NewMailRule(RequestModel):
+    """New contact rules for mail: they are active, whatever `status` is sent along."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_status(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {name: item for name, item in value.items() if name != "status"}
+        return value
 
 
 class PhoneNumberOptions(CreateOptions):

@@ -40,12 +40,18 @@ async def test_a_new_rule(api: Api, rules: str) -> None:
         {"match_target": "*.example"},
         {"match_type": "exact_email"},
         {"direction": "sideways"},
-        {"status": "nonsense"},
+        {"mailbox_id": "nonsense"},
     ],
 )
 async def test_bad_rules_are_refused(api: Api, rules: str, fields: dict[str, str]) -> None:
     assert (await api.call("POST", rules, {**SPAM, **fields})).status == 422
     assert await api.ok("GET", rules) == []
+
+
+@pytest.mark.parametrize("status", ["paused", "deleted", None])
+async def test_a_new_rule_is_active_whatever_is_sent(api: Api, rules: str, status: str | None) -> None:
+    rule = await api.ok("POST", rules, {**SPAM, "status": status})
+    assert rule["status"] == "active"
 
 
 async def test_a_second_rule_for_a_target_is_refused_while_the_first_lives(api: Api, rules: str) -> None:

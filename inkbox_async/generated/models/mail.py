@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import Field
 
 from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
-from inkbox_async.normalise import ItemAccess, MailboxDefaults
+from inkbox_async.normalise import ItemAccess, MailboxDefaults, NewMailRule
 
 from . import common
 
@@ -392,8 +392,8 @@ class MailContactRule(InkboxModel):
     _null_defaults = null_defaults("status", "direction")
 
 
-class CreateMailContactRuleRequest(RequestModel):
-    """A contact rule to create."""
+class CreateMailContactRuleRequest(NewMailRule):
+    """A contact rule to create. It is active; a `status` that is sent along is dropped."""
 
     action: MailRuleAction
     """What the rule does with the mail it matches."""
