@@ -74,6 +74,8 @@ def test_eight_bit_headers_without_any_encoding(encoded: bytes, expected: str) -
     [
         ("text/plain; charset=utf-8", "Grüße".encode(), "Grüße"),
         ("text/plain; charset=iso-8859-15", b"10 \xa4", "10 €"),
+        ("text/plain; charset=iso-8859-1", b"\x93Gr\xfc\xdfe\x94 \x96", "“Grüße” –"),
+        ("text/plain; charset=latin1", b"\x81\xfc", "\x81ü"),
         ("text/plain; charset=nonsense", "Grüße".encode(), "Grüße"),
         ("text/plain; charset=utf-8", b"Gr\xfc\xdfe", "Grüße"),
         ("text/plain; charset=unicode_escape", rb"\ud800", r"\ud800"),

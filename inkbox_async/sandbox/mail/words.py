@@ -25,9 +25,13 @@ def storable(text: str) -> str:
 
 
 def decode(content: bytes, charset: str | None) -> str:
-    """Bytes as text in the charset they claim; when that cannot be, as UTF-8, then as Windows-1252."""
-    for candidate in (charset, "utf-8"):
-        codec = _codec(candidate) if candidate else None
+    """Bytes as text in the charset they claim; when that cannot be, as UTF-8, then as Windows-1252.
+
+    What claims to be Latin-1 is read as Windows-1252, as programs for mail and browsers do: its control
+    characters are in truth the quotation marks and dashes of the other.
+    """
+    claimed = _codec(charset) if charset else None
+    for codec in ("cp1252" if claimed == "iso8859-1" else None, claimed, "utf-8"):
         if codec:
             try:
                 return storable(content.decode(codec))
