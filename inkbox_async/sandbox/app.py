@@ -109,6 +109,9 @@ class Sandbox:
         self._tasks: TaskGroup | None = None
         self._callback_scopes: set[anyio.CancelScope] = set()
 
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.base_url or 'not started'}>"
+
     async def __aenter__(self) -> Self:
         """Start it. Returns when it is ready.
 

@@ -95,6 +95,9 @@ class Tx:
         self.topics.add(topic)
 
 
+_CLOSED = "The sandbox was stopped: enter a new one with `async with Sandbox() as sandbox:`."
+
+
 class Store:
     """The sandbox's data, in memory or in a file.
 
@@ -139,8 +142,15 @@ class Store:
         return await asyncio.wrap_future(self.submit(function))
 
     def submit(self, function: Callable[[Tx], T]) -> Future[T]:
-        """Like `run`, for callers outside an event loop."""
-        return self._thread.submit(self._transact, function)
+        """Like `run`, for callers outside an event loop.
+
+        Raises:
+            StoreError: The sandbox was stopped.
+        """
+        try:
+            return self._thread.submit(self._transact, function)
+        except RuntimeError:  # the executor's own word for it
+            raise StoreError(_CLOSED) from None
 
     async def restore(self, seed: Callable[[Tx], None]) -> None:
         """Throw all data away and begin again with the rows that `seed` writes (once: they are kept)."""
@@ -201,7 +211,7 @@ class Store:
 
     def _transact(self, function: Callable[[Tx], T]) -> T:
         if self._connection is None:
-            raise StoreError("The sandbox's store is closed.")
+            raise StoreError(_CLOSED)
         tx = Tx(self._connection)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -231,7 +241,7 @@ class Store:
 
     def _restore(self, seed: Callable[[Tx], None]) -> None:
         if self._connection is None:
-            raise StoreError("The sandbox's store is closed.")
+            raise StoreError(_CLOSED)
         if self._pristine is None:
             self._pristine = _connect(None)
             self._pristine.executescript(_schema())

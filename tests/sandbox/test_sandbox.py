@@ -171,6 +171,15 @@ async def test_before_it_runs_it_says_how_to_run_it() -> None:
         await sandbox.reset()
 
 
+async def test_after_it_ran_it_says_that_it_was_stopped() -> None:
+    sandbox = Sandbox()
+    assert repr(sandbox) == "<Sandbox not started>"
+    async with sandbox:
+        assert repr(sandbox) == f"<Sandbox {sandbox.base_url}>"
+    with pytest.raises(StoreError, match="was stopped"):
+        await sandbox.world.outbox("mail")
+
+
 async def test_its_session_finds_its_names(sandbox: Sandbox) -> None:
     port = sandbox.base_url.rpartition(":")[2]
     async with sandbox.session() as session:
