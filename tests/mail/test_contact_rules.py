@@ -188,6 +188,10 @@ async def test_all_rules_of_the_organization(api: Api, rules: str) -> None:
     assert await stranger.ok("GET", "/mail/contact-rules") == []
     assert await api.ok("GET", "/mail/contact-rules") == [second, first]
     assert await api.ok("GET", "/mail/contact-rules", mailbox_id=first["mailbox_id"]) == [first]
+    by_identity = second["agent_identity_id"]
+    assert await api.ok("GET", "/mail/contact-rules", agent_identity_id=by_identity) == [second]
+    both = {"mailbox_id": first["mailbox_id"], "agent_identity_id": by_identity}
+    assert await api.ok("GET", "/mail/contact-rules", **both) == []
     assert await api.ok("GET", "/mail/contact-rules", action="allow") == [second]
     assert await api.ok("GET", "/mail/contact-rules", limit=1, offset=1) == [first]
     await api.ok("DELETE", "/identities/other")

@@ -78,6 +78,8 @@ class MailContactRulesListAllQuery(RequestModel):
 
     mailbox_id: UUID | None = None
     """Only rules of this mailbox."""
+    agent_identity_id: UUID | None = None
+    """Only rules of this identity's mailbox. Not known to older servers."""
     action: Literal["allow", "block"] | None = None
     """Only rules with this action."""
     match_type: Literal["exact_email", "domain"] | None = None

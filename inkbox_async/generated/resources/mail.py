@@ -992,6 +992,7 @@ class MailContactRulesResource(Resource):
         self,
         *,
         mailbox_id: UUID | str | None = None,
+        agent_identity_id: UUID | str | None = None,
         action: MailRuleAction | str | None = None,
         match_type: MailRuleMatchType | str | None = None,
         limit: int | None = None,
@@ -1004,6 +1005,7 @@ class MailContactRulesResource(Resource):
 
         Args:
             mailbox_id: Only rules of this mailbox.
+            agent_identity_id: Only rules of this identity's mailbox. Not known to older servers.
             action: Only rules with this action.
             match_type: Only rules that match this way.
             limit: Largest number of rows to return, 1 to 200. The server's default is 50.
@@ -1030,6 +1032,7 @@ class MailContactRulesResource(Resource):
             Annotated[builtins.list[MailContactRule], unwrapped("items")],
             query={
                 "mailbox_id": mailbox_id,
+                "agent_identity_id": agent_identity_id,
                 "action": action,
                 "match_type": match_type,
                 "limit": limit,

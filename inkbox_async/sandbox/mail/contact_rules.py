@@ -32,9 +32,10 @@ def list_all(call: Call) -> list[MailContactRule]:
     query: MailContactRulesListAllQuery = call.query
     condition = "b.organization_id = ? AND b.status <> 'deleted'"
     values: list[object] = [call.caller.organization_id]
-    if query.mailbox_id is not None:
-        condition += " AND b.id = ?"
-        values.append(query.mailbox_id)
+    for column, wanted in (("b.id", query.mailbox_id), ("b.identity_id", query.agent_identity_id)):
+        if wanted is not None:
+            condition += f" AND {column} = ?"
+            values.append(wanted)
     return [show_rule(row) for row in RULES.listed(call, condition, *values)]
 
 
