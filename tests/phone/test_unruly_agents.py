@@ -8,7 +8,7 @@ from aiohttp import web
 from inkbox_async import AgentIdentity, AsyncInkbox
 from inkbox_async.sandbox import Sandbox
 
-from .conftest import ANN, JSON, Agent, ended, serving
+from .conftest import ANN, JSON, Agent, answered, ended, serving
 
 STOP = '{"event": "stop"}'
 
@@ -62,3 +62,21 @@ async def test_an_agent_cannot_send_the_sandbox_elsewhere(
     assert (call.status, call.hangup_reason) == ("failed", None)
     assert other.upgrades == [], "what an agent is told about a call goes to no other address"
     assert "redirects are not followed" in caplog.text
+
+
+async def test_an_agent_that_never_pauses_can_be_hung_up_on(
+    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
+) -> None:
+    async def chatter(socket: web.WebSocketResponse, frame: JSON) -> None:
+        while not socket.closed and frame["event"] == "start":
+            try:
+                await socket.send_json({"event": "media", "media": {"payload": "/" * 4000}})
+            except ConnectionError:
+                return
+
+    async with serving(Agent(chatter)) as agent:
+        placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
+        await answered(inkbox, placed.id)
+        await fresh.hangup_call(placed.id)
+        call = await ended(inkbox, placed.id)
+    assert (call.status, call.hangup_reason) == ("completed", "local")

@@ -97,6 +97,7 @@ class Conversation:
     async def listen(self) -> bool:
         """Take in what the agent sends. True when it hangs up, False when its WebSocket just ends."""
         async for message in self._line.socket:
+            await asyncio.sleep(0)  # an agent that never pauses holds up nobody, and can be hung up on
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
             try:
