@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
+import aiohttp
 import pytest
 from aiohttp import web
 
 from inkbox_async import AgentIdentity, AsyncInkbox
 from inkbox_async.sandbox import Sandbox
+from inkbox_async.sandbox.clock import Clock
+from inkbox_async.sandbox.phone.conversing import Conversation
+from inkbox_async.sandbox.phone.handshake import Line
 
-from .conftest import ANN, JSON, Agent, answered, ended, serving
+from .conftest import ANN, JSON, Agent, ended, serving
 
 STOP = '{"event": "stop"}'
 
@@ -64,19 +71,29 @@ async def test_an_agent_cannot_send_the_sandbox_elsewhere(
     assert "redirects are not followed" in caplog.text
 
 
-async def test_an_agent_that_never_pauses_can_be_hung_up_on(
-    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
-) -> None:
-    async def chatter(socket: web.WebSocketResponse, frame: JSON) -> None:
-        while not socket.closed and frame["event"] == "start":
-            try:
-                await socket.send_json({"event": "media", "media": {"payload": "/" * 4000}})
-            except ConnectionError:
-                return
+class Chatterbox:
+    """A WebSocket that has always got the next frame already."""
 
-    async with serving(Agent(chatter)) as agent:
-        placed = await fresh.place_call(to_number=ANN, client_websocket_url=agent.url)
-        await answered(inkbox, placed.id)
-        await fresh.hangup_call(placed.id)
-        call = await ended(inkbox, placed.id)
-    assert (call.status, call.hangup_reason) == ("completed", "local")
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __aiter__(self) -> Chatterbox:
+        return self
+
+    async def __anext__(self) -> aiohttp.WSMessage:
+        if not self._left:
+            raise StopAsyncIteration
+        self._left -= 1
+        return aiohttp.WSMessageText(data='{"event": "media", "media": {"payload": "/w=="}}', extra=None)
+
+
+async def test_an_agent_that_never_pauses_can_be_hung_up_on() -> None:
+    async def said(party: str, text: str) -> None:
+        raise AssertionError
+
+    line = Line(cast(Any, Chatterbox(1000)), tts=False, stt=False)  # Any: a WebSocket as far as it matters
+    listening = asyncio.create_task(Conversation(line, said, Clock()).listen())
+    await asyncio.sleep(0)
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
