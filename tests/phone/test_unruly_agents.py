@@ -84,7 +84,9 @@ class Chatterbox:
         if not self._left:
             raise StopAsyncIteration
         self._left -= 1
-        return aiohttp.WSMessageText(data='{"event": "media", "media": {"payload": "/w=="}}', extra=None)
+        return aiohttp.WSMessage(
+            aiohttp.WSMsgType.TEXT, '{"event": "media", "media": {"payload": "/w=="}}', None
+        )
 
 
 async def test_an_agent_that_never_pauses_can_be_hung_up_on() -> None:
