@@ -4,6 +4,7 @@ from __future__ import annotations
 
 try:
     from .app import Sandbox
+    from .edge import EdgeLimits
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.startswith("inkbox_async"):
         raise
@@ -11,4 +12,4 @@ except ModuleNotFoundError as error:
         f"the sandbox needs {error.name}, which comes with its extra: pip install 'inkbox-async[sandbox]'"
     ) from error
 
-__all__ = ["Sandbox"]
+__all__ = ["EdgeLimits", "Sandbox"]

@@ -13,12 +13,18 @@ import sys
 from collections.abc import Sequence
 
 from .app import Sandbox
+from .edge import EdgeLimits
 from .store import StoreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sandbox until SIGINT or SIGTERM; the exit code is 0 after either, 1 when it cannot start."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.edge_limits = EdgeLimits.parse(options.edge_limit)
+    except ValueError as error:
+        parser.error(f"argument --edge-limit: {error}")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_serve(options))
@@ -65,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="send webhooks to other machines, too (default: to this one only)",
     )
+    parser.add_argument(
+        "--edge-limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help="a limit of the tunnel edge, such as response_deadline_seconds=5; may be given repeatedly, "
+        "and an unknown name is answered with all names",
+    )
     return parser
 
 
@@ -86,6 +100,7 @@ async def _serve(options: argparse.Namespace) -> None:
         zone=options.zone,
         public_domain=options.public_domain,
         allow_external_webhooks=options.allow_external_webhooks,
+        edge_limits=options.edge_limits,
     )
     async with sandbox:
         print(json.dumps(_places(sandbox)) if options.json else _welcome(sandbox), flush=True)

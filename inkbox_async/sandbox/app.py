@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 
 from .clock import Clock
 from .courier import Courier
+from .edge import EdgeLimits
 from .faults import Faults
 from .imessage import delivery as imessage
 from .journal import Entry, Journal
@@ -76,6 +77,7 @@ class Sandbox:
         zone: str | None = None,
         public_domain: str | None = None,
         allow_external_webhooks: bool = False,
+        edge_limits: EdgeLimits | None = None,
     ) -> None:
         """Prepare a sandbox; entering it with `async with` starts it.
 
@@ -88,6 +90,7 @@ class Sandbox:
             zone: What tunnel records name as the host to dial; by default `localhost:{edge_port}`.
             public_domain: Domain of the tunnels' public names; by default the zone.
             allow_external_webhooks: Whether webhooks may be sent to other machines than this one.
+            edge_limits: Times and sizes of the tunnel edge; by default those of `EdgeLimits()`.
         """
         self.settings = Settings(
             zone=zone, public_domain=public_domain, allow_external_webhooks=allow_external_webhooks
@@ -102,6 +105,7 @@ class Sandbox:
         self.edge: TunnelEdge | None = None
         self._host, self._port, self._smtp_port, self._edge_port = host, port, smtp_port, edge_port
         self._data = None if data is None else Path(data)
+        self._edge_limits = edge_limits
         self._home: Organization | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -288,7 +292,15 @@ class Sandbox:
         services.push_async_callback(api.stop)
         host = f"[{shown_host}]" if ":" in shown_host else shown_host
         self.settings.base_url = f"http://{host}:{api.port}"
-        edge = TunnelEdge(self.settings, self.store, self.clock, self._host, self._edge_port, self._data)
+        edge = TunnelEdge(
+            self.settings,
+            self.store,
+            self.clock,
+            self._host,
+            self._edge_port,
+            self._data,
+            self._edge_limits,
+        )
         services.push_async_callback(edge.stop)
         self.settings.edge_port = await edge.start()
         self.settings.edge_host = shown_host

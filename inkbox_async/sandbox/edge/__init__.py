@@ -1,7 +1,8 @@
 """The tunnel edge of the sandbox: what `{zone}` and `https://{handle}.{domain}` are in production."""
 
 from inkbox_async.sandbox.edge.ca import CertificateAuthority, CsrRefused, SignedCertificate
-from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord, Verdict
+from inkbox_async.sandbox.edge.directory import TunnelDirectory, TunnelRecord, Verdict
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.names import EdgeNames
 from inkbox_async.sandbox.edge.server import Edge
 

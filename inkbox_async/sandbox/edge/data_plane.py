@@ -6,16 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord, Verdict
+from inkbox_async.sandbox.edge.directory import TunnelDirectory, TunnelRecord, Verdict
 from inkbox_async.sandbox.edge.envelope import edge_reason, pseudo_path
 from inkbox_async.sandbox.edge.http2 import Http2Connection, Stream
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
+from inkbox_async.sandbox.edge.limits import POOL_SIZE_MAX, POOL_SIZE_MIN, EdgeLimits
 from inkbox_async.sandbox.edge.relay import Relay
 from inkbox_async.sandbox.edge.session import Session, SessionState
 
 PREFIX: Final = b"/_system/"
-POOL_SIZE_MIN: Final = 1
-POOL_SIZE_MAX: Final = 32
 
 _OK: Final = [(b":status", b"200")]
 _BRIDGES: Final = {b"inkbox-tunnel-ws": "ws", b"inkbox-tunnel-tcp": "tcp"}

@@ -1,4 +1,4 @@
-"""What the edge needs to know from outside: tunnel records, who may serve them, and the limits it keeps."""
+"""What the edge needs to know from outside: tunnel records, and who may serve them."""
 
 from __future__ import annotations
 
@@ -60,33 +60,3 @@ class TunnelDirectory(Protocol):
     def now(self) -> datetime:
         """The present, aware, on the clock of the records."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeLimits:
-    """How long the edge waits and how much it takes. Times are seconds, sizes are bytes."""
-
-    default_pool_size: int = 32
-    """Intakes a listener is told to park when it states no wish."""
-    response_deadline_seconds: float = 30.0
-    """Until a listener must have begun its answer; then the third party gets 504."""
-    intake_idle_seconds: float = 600.0
-    """Until an unused parked intake is answered with 408."""
-    handover_seconds: float = 30.0
-    """How long requests wait for the successor of a drained listener."""
-    drain_quiesce_seconds: float = 5.0
-    """How long GOAWAY of a drain is held back for messages that are half way through."""
-    drain_linger_seconds: float = 90.0
-    """How long a drained connection is kept for late replies and bridges."""
-    displaced_linger_seconds: float = 10.0
-    """How long the connection of a displaced listener is kept."""
-    handshake_seconds: float = 10.0
-    """For ClientHello, TLS handshake and the first request of a connection."""
-    closing_seconds: float = 5.0
-    """For the other side's part of a WebSocket or TCP close."""
-    gather_bytes: int = 65_536
-    """Bytes of a request body that are gathered before the request is given to a listener."""
-    gather_seconds: float = 0.1
-    """How long they are gathered: a body that grows slowly is passed on as it comes."""
-    max_websocket_message_bytes: int = 16 << 20
-    """Largest WebSocket message taken from either side."""

@@ -12,11 +12,11 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from multidict import CIMultiDict
 
 from inkbox_async.sandbox.edge.bridge_frames import CloseMessage, Message
-from inkbox_async.sandbox.edge.directory import EdgeLimits
 from inkbox_async.sandbox.edge.envelope import handshake_fields
 from inkbox_async.sandbox.edge.http2 import StreamReset
 from inkbox_async.sandbox.edge.http2_headers import Header
 from inkbox_async.sandbox.edge.ingress import Answer, Ingress, OpenBridge, PublicRequest, Refusal
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.relay import Relay
 from inkbox_async.sandbox.edge.websocket import LOST, carry, sendable_code
 

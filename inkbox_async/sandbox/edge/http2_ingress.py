@@ -12,13 +12,13 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from inkbox_async.sandbox.edge.bridge_frames import CloseMessage, Message
-from inkbox_async.sandbox.edge.directory import EdgeLimits
 from inkbox_async.sandbox.edge.envelope import handshake_fields
 from inkbox_async.sandbox.edge.http1 import SERVER
 from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
 from inkbox_async.sandbox.edge.http2_headers import Header
 from inkbox_async.sandbox.edge.ingress import Answer, Ingress, OpenBridge, PublicRequest, Refusal
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.relay import Relay
 from inkbox_async.sandbox.edge.websocket import LOST, TOO_BIG, carry
 

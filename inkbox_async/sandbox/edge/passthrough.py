@@ -17,9 +17,9 @@ from inkbox_async.sandbox.edge.bridge_frames import (
     encode_close,
     encode_frame,
 )
-from inkbox_async.sandbox.edge.directory import EdgeLimits
 from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
 from inkbox_async.sandbox.edge.ingress import Ingress, Refusal
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.relay import Relay
 
 CHUNK: Final = 16_384

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Final, TypeAlias
 
-from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord
+from inkbox_async.sandbox.edge.directory import TunnelDirectory, TunnelRecord
 from inkbox_async.sandbox.edge.envelope import edge_reason
 from inkbox_async.sandbox.edge.http2 import Http2Connection, Stream
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.session import Session, SessionState
 
 Intake: TypeAlias = tuple[Session, Stream]

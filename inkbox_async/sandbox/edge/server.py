@@ -13,11 +13,12 @@ from aiohttp import web
 
 from inkbox_async.sandbox.edge.ca import CertificateAuthority
 from inkbox_async.sandbox.edge.data_plane import PREFIX, DataPlane
-from inkbox_async.sandbox.edge.directory import EdgeLimits, TunnelDirectory, TunnelRecord
+from inkbox_async.sandbox.edge.directory import TunnelDirectory, TunnelRecord
 from inkbox_async.sandbox.edge.http1 import Http1Ingress
 from inkbox_async.sandbox.edge.http2 import Http2Connection, Stream
 from inkbox_async.sandbox.edge.http2_ingress import Http2Ingress
 from inkbox_async.sandbox.edge.ingress import Ingress
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.names import EdgeNames
 from inkbox_async.sandbox.edge.passthrough import RawConnection, pass_through
 from inkbox_async.sandbox.edge.relay import Relay

@@ -23,9 +23,9 @@ from inkbox_async.sandbox.edge.bridge_frames import (
     encode_envelope,
     encode_frame,
 )
-from inkbox_async.sandbox.edge.directory import EdgeLimits
 from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
 from inkbox_async.sandbox.edge.ingress import OpenBridge
+from inkbox_async.sandbox.edge.limits import EdgeLimits
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
