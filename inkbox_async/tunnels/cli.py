@@ -88,6 +88,15 @@ class _Lines(logging.Handler):
 
 async def run(tunnels: TunnelsResource, arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit status."""
+    announced = False
+
+    def on_status(status: str) -> None:
+        nonlocal announced
+        show(status)
+        if status == "connected" and not announced:
+            announced = True
+            show(f"{listener.public_url} -> {arguments.to}")
+
     try:
         listener = tunnels.connect(
             name=arguments.name,
@@ -99,7 +108,7 @@ async def run(tunnels: TunnelsResource, arguments: argparse.Namespace) -> int:
             forward_to_ca_bundle=arguments.upstream_ca,
             forward_to_verify_tls=not arguments.insecure_upstream,
             allow_remote_forwarding=arguments.allow_remote_forwarding,
-            on_status=lambda status: show(status),
+            on_status=on_status,
         )
     except (ValueError, OSError, InkboxError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -109,12 +118,12 @@ async def run(tunnels: TunnelsResource, arguments: argparse.Namespace) -> int:
     root.addHandler(handler)
     root.setLevel(logging.WARNING if arguments.quiet else logging.INFO)
     try:
-        return await _serve(listener, arguments.to)
+        return await _serve(listener)
     finally:
         root.removeHandler(handler)
 
 
-async def _serve(listener: TunnelListener, to: str) -> int:
+async def _serve(listener: TunnelListener) -> int:
     loop = asyncio.get_running_loop()
     closing: set[asyncio.Task[None]] = set()
 
@@ -129,7 +138,6 @@ async def _serve(listener: TunnelListener, to: str) -> int:
             break
     try:
         async with listener:
-            show(f"{listener.public_url} -> {to}")
             await listener.serve_forever()
     except (InkboxError, TunnelStateError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

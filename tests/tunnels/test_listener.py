@@ -7,6 +7,7 @@ import datetime
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,14 @@ class TestTheThreadWay:
         with pytest.raises(RuntimeError, match="serve_forever"):
             stage.listener(echo).wait()
 
+    @pytest.fixture
+    def heeded_interrupts(self) -> Iterator[None]:
+        """A run in the background of a shell is started with SIGINT ignored."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("heeded_interrupts")
     @pytest.mark.parametrize(
         ("number", "error"), [(signal.SIGTERM, None), (signal.SIGINT, KeyboardInterrupt)]
     )
