@@ -18,6 +18,8 @@ M = TypeVar("M", bound=BaseModel)
 
 KEPT_FOR = timedelta(days=7)
 MAX_KEY_LENGTH = 255
+_SENDERS = frozenset({"email_address", "agent_handle"})
+"""Path parameters that name the sender, which can be spelled in more than one way; its id is what counts."""
 
 
 def send_once(
@@ -80,7 +82,8 @@ def send_once(
 
 def _input_digest(call: Call) -> str:
     """Tells one input from another: the path and what the body says, however it was spelled."""
-    digest = hashlib.sha256(repr(sorted(call.path.items())).encode())
+    path = sorted((name, value) for name, value in call.path.items() if name not in _SENDERS)
+    digest = hashlib.sha256(repr(path).encode())
     if isinstance(call.body, BaseModel):
         digest.update(call.body.model_dump_json(by_alias=True, exclude_unset=True).encode())
     else:

@@ -259,6 +259,9 @@ async def test_a_repeated_send_is_sent_once(api: Api) -> None:
     first = await api.call("POST", path, body, headers=headers)
     again = await api.call("POST", path, body, headers=headers)
     assert (first.status, again.body) == (201, first.body)
+    for spelling in (address.upper(), "scout"):
+        respelled = await api.call("POST", f"/mail/mailboxes/{spelling}/messages", body, headers=headers)
+        assert respelled.body == first.body
     assert len(await api.messages(address)) == len(await api.sandbox.world.outbox("mail")) == 1
     other = await api.call("POST", path, {**body, "subject": "Order 18"}, headers=headers)
     assert (other.status, other.body["detail"]["error"]) == (409, "idempotency_key_reused")
