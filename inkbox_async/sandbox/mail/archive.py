@@ -204,7 +204,7 @@ def _new_thread(tx: Tx, now: datetime, mailbox_id: str, message: NewMessage) -> 
 
 def _index(tx: Tx, row: Row) -> None:
     names = ("from_display_name", "from_address", "to_addresses", "cc_addresses", "bcc_addresses")
-    body = row["body_text"] or html_to_text(row["body_html"] or "")
+    body = row["body_text"] or html_to_text((row["body_html"] or "")[:_MAX_INDEXED])
     tx.execute(
         "INSERT INTO mail_search (rowid, subject, addresses, body) VALUES (?, ?, ?, ?)",
         row["seq"],
