@@ -36,11 +36,9 @@ def set_default(call: Call) -> SetDefaultDomainResult:
     if name == PLATFORM_DOMAIN:
         chosen = None
     else:
-        row = domain_row(call.tx, call.caller.organization_id, name)
-        if row is None:
+        if domain_row(call.tx, call.caller.organization_id, name) is None:
             raise not_found("Sending domain")
-        if row["status"] != "verified":
-            raise ApiError(409, f"The sending domain {name} is not verified: its status is {row['status']}.")
+        require_verified(call.tx, call.caller.organization_id, name)
         chosen = name
     call.tx.update("organizations", call.caller.organization_id, default_domain=chosen)
     return SetDefaultDomainResult(default_domain=chosen)
@@ -57,6 +55,17 @@ def domain_row(tx: Tx, organization_id: str, name: str) -> Row | None:
     return tx.one(
         "SELECT * FROM sending_domains WHERE organization_id = ? AND domain = ?", organization_id, name
     )
+
+
+def require_verified(tx: Tx, organization_id: str, name: str) -> None:
+    """Make sure that mail can be sent from a domain: the platform's, or a verified one.
+
+    Raises:
+        ApiError: 409 for a domain of the organization in another state.
+    """
+    row = None if name == PLATFORM_DOMAIN else domain_row(tx, organization_id, name)
+    if row is not None and row["status"] != "verified":
+        raise ApiError(409, f"The sending domain {name} is not verified: its status is {row['status']}.")
 
 
 def register_domain(tx: Tx, now: datetime, organization_id: str, name: str, status: str) -> Row:

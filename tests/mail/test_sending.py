@@ -311,3 +311,25 @@ async def test_a_bad_recipient_is_told_what_is_wrong(api: Api, recipient: str, s
     assert reply.body["detail"] == [
         {"loc": ["body", "recipients", "to", 1], "msg": says, "type": "value_error"}
     ]
+
+
+@pytest.mark.parametrize("status", ["degraded", "failed", "pending_dkim_rotation"])
+async def test_only_a_verified_domain_sends(api: Api, status: str) -> None:
+    world = api.sandbox.world
+    await world.add_domain(domain="acme.example", status="verified")
+    address = await api.identity("scout", mailbox={"sending_domain": "acme.example"})
+    first = await api.send(address, "ann@example.com")
+    await world.add_domain(domain="acme.example", status=status)
+    path = f"/mail/mailboxes/{address}/messages"
+    body = {"recipients": {"to": ["ann@example.com"]}, "subject": "x"}
+    for target in (path, f"{path}/{first['id']}/forward"):
+        refused = await api.call("POST", target, body)
+        assert refused.status == 409
+        assert refused.body["detail"] == (
+            f"The sending domain acme.example is not verified: its status is {status}."
+        )
+    assert (await api.call("POST", f"{path}/{first['id']}/reply-all", {})).status == 409
+    assert (await api.receive(address))["folder"] == "inbox"
+    await world.add_domain(domain="acme.example", status="verified")
+    await api.send(address, "ann@example.com")
+    assert len(await world.outbox("mail")) == 2

@@ -146,7 +146,7 @@ class MailHelpers:
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -235,7 +235,7 @@ class MailHelpers:
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -308,7 +308,7 @@ class MailHelpers:
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

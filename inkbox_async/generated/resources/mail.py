@@ -290,7 +290,7 @@ class MessagesResource(Resource):
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -461,7 +461,7 @@ class MessagesResource(Resource):
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.
@@ -544,7 +544,7 @@ class MessagesResource(Resource):
             RecipientBlockedError: 403, the API key may not do this, or contact rules forbid a
                 recipient.
             IdempotencyKeyReusedError: 409, the `Idempotency-Key` was used for another request, or that
-                request is still running.
+                request is still running; or the mailbox's sending domain is not verified any more.
             InkboxConnectionError: the server could not be reached or did not answer in time.
 
         May be called with an admin key, a claimed agent key or an unclaimed agent key.

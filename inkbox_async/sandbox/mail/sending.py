@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlite3 import Row
 
 from inkbox_async.sandbox.clock import parse_timestamp, timestamp
+from inkbox_async.sandbox.domains import require_verified
 from inkbox_async.sandbox.handling import ApiError, Call, too_many
 from inkbox_async.sandbox.mail import filters
 from inkbox_async.sandbox.mail.addresses import comparable
@@ -48,9 +49,11 @@ def submit(call: Call, mailbox: Row, submission: Submission) -> Row:
     """Send a message from a mailbox; returns the row of the stored copy.
 
     Raises:
-        ApiError: 403 for a recipient that contact rules block or that an unclaimed agent may not write to,
-            402 when the mailbox is full, 429 over the daily number of recipients.
+        ApiError: 409 when the mailbox's domain is not verified any more, 403 for a recipient that contact
+            rules block or that an unclaimed agent may not write to, 402 when the mailbox is full, 429 over
+            the daily number of recipients.
     """
+    require_verified(call.tx, mailbox["organization_id"], mailbox["domain"])
     recipients = [*submission.to, *submission.cc, *submission.bcc]
     is_unclaimed = _check_claim(call, mailbox, recipients)
     _check_rules(call, mailbox, recipients)
