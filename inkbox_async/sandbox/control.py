@@ -33,6 +33,7 @@ from .organizations import create_organization, new_organization
 from .settings import PLATFORM_DOMAIN
 from .signup import latest_code
 from .store import Tx
+from .vault_secrets import inline_access, is_access_inlined
 
 
 @controls("control.get_health")
@@ -67,6 +68,8 @@ async def update_organization(call: ControlCall) -> SandboxOrganizationSettings:
             raise not_found("Organization")
         if body.customer_campaign is not None:
             tx.update("organizations", organization_id, customer_campaign=body.customer_campaign)
+        if body.vault_access_inlined is not None:
+            inline_access(tx, organization_id, body.vault_access_inlined)
         if body.limits is not None:
             limits = json.loads(row["limits"]) | body.limits.to_wire()
             tx.update("organizations", organization_id, limits=limits)
@@ -75,6 +78,7 @@ async def update_organization(call: ControlCall) -> SandboxOrganizationSettings:
             customer_campaign=bool(
                 tx.value("SELECT customer_campaign FROM organizations WHERE id = ?", organization_id)
             ),
+            vault_access_inlined=is_access_inlined(tx, organization_id),
             limits=asdict(Limits.of(tx, organization_id)),
         )
 

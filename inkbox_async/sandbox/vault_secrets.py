@@ -16,6 +16,7 @@ from inkbox_async.generated.models.vault import (
 
 from .handling import ApiError, Call, handles, invalid, not_found
 from .lifecycle import when_identity_is_created, when_identity_is_deleted
+from .store import Tx
 
 EVERY_SECRET = ("*", "all")
 
@@ -30,6 +31,18 @@ def vault_of(call: Call) -> Row:
     if vault is None:
         raise ApiError(404, "Vault not initialized")
     return vault
+
+
+def is_access_inlined(tx: Tx, organization_id: str) -> bool:
+    """Whether secrets are described with their access rules, as today's servers do."""
+    settled = tx.value("SELECT access_inlined FROM vault_settings WHERE organization_id = ?", organization_id)
+    return settled is None or bool(settled)
+
+
+def inline_access(tx: Tx, organization_id: str, inlined: bool) -> None:
+    """Settle whether secrets are described with their access rules from now on."""
+    tx.execute("DELETE FROM vault_settings WHERE organization_id = ?", organization_id)
+    tx.insert("vault_settings", organization_id=organization_id, access_inlined=inlined)
 
 
 def show_details(call: Call, vault: Row) -> list[VaultSecretDetail]:
@@ -78,7 +91,8 @@ def create_secret(call: Call) -> VaultSecret:
 def get_secret(call: Call) -> VaultSecretDetail:
     """One secret with its sealed payload."""
     row = _accessible(call)
-    return _show_detail(row, _rules(call, row["id"]))
+    inlined = is_access_inlined(call.tx, call.caller.organization_id)
+    return _show_detail(row, _rules(call, row["id"]) if inlined else [])
 
 
 @handles("vault.update_secret")
@@ -229,6 +243,8 @@ def _rules(call: Call, secret_id: str) -> list[Row]:
 
 def _rules_by_secret(call: Call, vault: Row) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
+    if not is_access_inlined(call.tx, call.caller.organization_id):
+        return found
     for row in call.tx.all(
         "SELECT a.* FROM vault_access AS a JOIN vault_secrets AS s ON s.id = a.vault_secret_id "
         "WHERE s.vault_id = ? ORDER BY a.created_at, a.rowid",

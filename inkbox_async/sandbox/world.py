@@ -271,6 +271,7 @@ class World:
         organization_id: str | None = None,
         *,
         customer_campaign: bool | None = None,
+        vault_access_inlined: bool | None = None,
         limits: Mapping[str, int | None] | None = None,
     ) -> SandboxOrganizationSettings:
         """Give an organization (by default the ready-made one) its own 10DLC campaign, or other plan limits.
@@ -278,11 +279,17 @@ class World:
         Args:
             organization_id: Id of the organization.
             customer_campaign: Whether it has a campaign of its own.
+            vault_access_inlined: Whether secrets are described with their access rules, as by today's servers;
+                older ones told rules on request only.
             limits: Limits to change by name; None lifts a limit.
         """
         settings: SandboxOrganizationSettings = await self.act(
             "control.update_organization",
-            {"customer_campaign": customer_campaign, "limits": limits},
+            {
+                "customer_campaign": customer_campaign,
+                "vault_access_inlined": vault_access_inlined,
+                "limits": limits,
+            },
             path={"organization_id": organization_id or self._sandbox.organization_id},
         )
         return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -113,8 +113,9 @@ class VaultResource(SealedSecrets):
         if identity_id is None:
             return unlocked
         identity = canonical_id(identity_id)
-        viewers = await self._all_viewers(viewers, unlocked.ids)
-        return unlocked.narrowed(lambda secret_id: identity in viewers[secret_id])
+        # A server that sends one secret's rules along sends those of all.
+        known = viewers or await self._viewers(unlocked.ids)
+        return unlocked.narrowed(lambda secret_id: identity in known.get(secret_id, ()))
 
     async def update_key(
         self, new_vault_key: str, *, current_vault_key: str | None = None, recovery_code: str | None = None
@@ -192,11 +193,10 @@ class VaultResource(SealedSecrets):
             self._state.keyring = self._state.keyring or keyring
         return self._state.keyring
 
-    async def _all_viewers(self, known: Mapping[str, list[str]], ids: Iterable[str]) -> dict[str, list[str]]:
-        """By secret, who has access to it: what the server sent along, else one request a secret."""
-        viewers = dict(known)
-        wanted = [key for key in ids if key not in viewers]
-        missing = iter(wanted)
+    async def _viewers(self, secret_ids: Sequence[str]) -> dict[str, list[str]]:
+        """By secret, who has access to it, one request a secret."""
+        viewers: dict[str, list[str]] = {}
+        missing = iter(secret_ids)
 
         async def fetch_some() -> None:
             for key in missing:
@@ -204,7 +204,7 @@ class VaultResource(SealedSecrets):
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(MAX_CONCURRENT_REQUESTS, len(wanted))):
+                for _ in range(min(MAX_CONCURRENT_REQUESTS, len(secret_ids))):
                     group.create_task(fetch_some())
         except ExceptionGroup as failures:
             first = failures.exceptions[0]

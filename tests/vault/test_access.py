@@ -125,7 +125,7 @@ async def test_unlocking_for_one_identity(
         assert inkbox.vault.unlocked is not narrowed
         assert [secret.name for secret in inkbox.vault.unlocked.secrets] == ["Mine", "Other"]
     assert (await inkbox.vault.unlock(KEY, identity_id=uuid4())).secrets == []
-    assert ("GET", f"{SECRETS}/{mine.id}/access") not in calls(sandbox), "its rules came with the bundle"
+    assert [path for _, path in calls(sandbox) if path.endswith("/access")] == [], "all rules came along"
 
 
 async def test_unlocking_for_one_identity_on_a_server_that_sends_no_rules_along(
@@ -133,11 +133,13 @@ async def test_unlocking_for_one_identity_on_a_server_that_sends_no_rules_along(
     sandbox: Sandbox,
     inkbox: AsyncInkbox,
     identity: AgentIdentity,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mine = [await identity.create_secret(f"Mine {n}", LoginPayload("p")) for n in range(12)]
     await unlocked.create_secret("Other", LoginPayload("q"))
-    monkeypatch.setattr("inkbox_async.sandbox.vault_secrets._rules_by_secret", lambda call, vault: {})
+    settings = await sandbox.world.update_organization(vault_access_inlined=False)
+    assert settings.vault_access_inlined is False
+    assert {tuple(secret.access) for secret in await inkbox.vault.list_secrets()} == {()}
+    assert (await inkbox.vault._sealed.fetch(str(mine[0].id))).access == []
     forget(sandbox)
     narrowed = await inkbox.vault.unlock(KEY, identity_id=identity.id)
     assert [secret.id for secret in narrowed.secrets] == [secret.id for secret in mine]

@@ -106,6 +106,8 @@ class SandboxOrganizationSettings(InkboxModel):
     """Id of the organization."""
     customer_campaign: bool
     """Whether the organization has an active 10DLC campaign of its own."""
+    vault_access_inlined: bool = True
+    """Whether secrets are described with their access rules, as today's servers do."""
     limits: PlanLimits
     """What the plan allows."""
 
@@ -115,6 +117,8 @@ class UpdateSandboxOrganizationRequest(RequestModel):
 
     customer_campaign: bool | None = None
     """Whether the organization has an active 10DLC campaign of its own."""
+    vault_access_inlined: bool | None = None
+    """Whether secrets are described with their access rules, as today's servers do. Older ones told rules on request only."""
     limits: PlanLimitsUpdate | None = None
     """The limits of the plan to change."""
 

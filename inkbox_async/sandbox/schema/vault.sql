@@ -7,6 +7,12 @@ CREATE TABLE IF NOT EXISTS vaults (
     updated_at TEXT NOT NULL
 );
 
+-- Only organizations whose vault is unlike that of today's servers have a row here.
+CREATE TABLE IF NOT EXISTS vault_settings (
+    organization_id TEXT PRIMARY KEY REFERENCES organizations (id),
+    access_inlined INTEGER NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS vault_keys (
     id TEXT PRIMARY KEY,
     vault_id TEXT NOT NULL REFERENCES vaults (id),
