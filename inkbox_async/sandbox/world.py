@@ -279,8 +279,8 @@ class World:
         Args:
             organization_id: Id of the organization.
             customer_campaign: Whether it has a campaign of its own.
-            vault_access_inlined: Whether secrets are described with their access rules, as by today's servers;
-                older ones told rules on request only.
+            vault_access_inlined: Whether secrets come with their access rules, as on today's servers; older
+                ones told rules on request only.
             limits: Limits to change by name; None lifts a limit.
         """
         settings: SandboxOrganizationSettings = await self.act(
