@@ -67,10 +67,13 @@ class OpenEnum(StrEnum):
 SECRET_FIELDS: Final = frozenset(
     {
         "api_key",
+        "auth_hash",
         "auth_token",
+        "current_auth_hash",
         "invitation_token",
         "password",
         "private_key",
+        "recovery_auth_hash",
         "signing_key",
         "verification_code",
     }

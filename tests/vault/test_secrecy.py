@@ -20,6 +20,11 @@ from inkbox_async import (
     parse_totp_uri,
     retry,
 )
+from inkbox_async.generated.models.vault import (
+    PrimaryKeyReplaceRequest,
+    VaultKeyMaterialRequest,
+    WrappedVaultKey,
+)
 from inkbox_async.sandbox.app import Sandbox
 from inkbox_async.vault.crypto import compute_auth_hash, derive_master_key, derive_salt
 
@@ -165,6 +170,14 @@ async def test_no_variable_beside_a_traceback_shows_secrets(
     contract.broken.clear()  # one answer was made odd on purpose
     assert len(shown) > 100
     assert [line for line in shown if any(secret in line for secret in secrets)] == []
+
+
+def test_models_show_no_verifier() -> None:
+    verifiers = {"auth_hash": "a" * 64, "current_auth_hash": "b" * 64, "recovery_auth_hash": "c" * 64}
+    for model in (VaultKeyMaterialRequest, PrimaryKeyReplaceRequest, WrappedVaultKey):
+        shown = repr(model.model_construct(**verifiers))
+        assert "[secret]" in shown
+        assert [text for text in verifiers.values() if text in shown] == []
 
 
 async def test_the_server_stores_only_what_it_may_know(quick_argon2: None, tmp_path: Path) -> None:
