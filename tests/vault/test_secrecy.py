@@ -173,7 +173,11 @@ async def test_no_variable_beside_a_traceback_shows_secrets(
 
 
 def test_models_show_no_verifier() -> None:
-    verifiers = {"auth_hash": "a" * 64, "current_auth_hash": "b" * 64, "recovery_auth_hash": "c" * 64}
+    verifiers: dict[str, Any] = {
+        "auth_hash": "a" * 64,
+        "current_auth_hash": "b" * 64,
+        "recovery_auth_hash": "c" * 64,
+    }
     for model in (VaultKeyMaterialRequest, PrimaryKeyReplaceRequest, WrappedVaultKey):
         shown = repr(model.model_construct(**verifiers))
         assert "[secret]" in shown
