@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Final
 
 import aiohttp
 import yarl
 
+from .connection import edge_context
 from .exceptions import LocalAnswer
 from .protocol import SdkReason
 
@@ -23,6 +26,8 @@ class FetchedBody:
     def __init__(self, response: aiohttp.ClientResponse, count: Callable[[int], None]) -> None:
         self._response = response
         self._count = count
+        self.ended = False
+        """Whether the last piece was read."""
 
     async def read(self) -> bytes:
         """The next piece; see `Body.read`."""
@@ -30,6 +35,7 @@ class FetchedBody:
             piece = await self._response.content.read(_PIECE)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionResetError("the request body could not be fetched to its end") from error
+        self.ended = not piece
         self._count(len(piece))
         return piece
 
@@ -39,9 +45,14 @@ class FetchedBody:
 
 
 class BodyFetcher:
-    """Makes plain GET requests: no credentials, no cookies, no redirects."""
+    """Makes plain GET requests: no credentials, no cookies, no redirects.
 
-    def __init__(self) -> None:
+    Args:
+        extra_ca: Authorities (PEM) to trust besides the system's.
+    """
+
+    def __init__(self, extra_ca: bytes | None = None) -> None:
+        self._extra_ca = extra_ca
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, uri: str, count: Callable[[int], None]) -> FetchedBody:
@@ -55,14 +66,10 @@ class BodyFetcher:
             LocalAnswer: The body could not be had.
         """
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=FETCH_TIMEOUT, sock_read=FETCH_TIMEOUT
-                ),
-            )
+            # Reading the system's authorities takes many milliseconds.
+            context = await asyncio.to_thread(edge_context, self._extra_ca)
+            if self._session is None:
+                self._session = _session(context)
         try:
             response = await self._session.get(yarl.URL(uri, encoded=True), allow_redirects=False)
         except (TimeoutError, aiohttp.ClientError, ValueError) as error:
@@ -76,6 +83,16 @@ class BodyFetcher:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=FETCH_TIMEOUT, sock_read=FETCH_TIMEOUT),
+    )
 
 
 def _failed() -> LocalAnswer:

@@ -378,7 +378,14 @@ async def dial(
 
 
 def data_plane_context(extra_ca: bytes | None = None) -> ssl.SSLContext:
-    """The client-side TLS context for the edge: the system's authorities, plus `extra_ca` (PEM).
+    """The client-side TLS context for the data plane; see `edge_context`."""
+    context = edge_context(extra_ca)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def edge_context(extra_ca: bytes | None = None) -> ssl.SSLContext:
+    """A client-side TLS context for the edge: the system's authorities, plus `extra_ca` (PEM).
 
     Raises:
         ValueError: `extra_ca` holds no usable certificate.
@@ -391,7 +398,6 @@ def data_plane_context(extra_ca: bytes | None = None) -> ssl.SSLContext:
             context.load_verify_locations(cadata=extra_ca.decode("ascii"))
         except (ssl.SSLError, UnicodeDecodeError) as error:
             raise ValueError("the extra CA holds no certificate in PEM form") from error
-    context.set_alpn_protocols(["h2"])
     return context
 
 

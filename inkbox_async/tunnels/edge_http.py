@@ -149,7 +149,8 @@ class EdgeExchange:
             # A response that has begun in time may take as long as the edge lets it.
             return
         arrived = self._received + self._intake.buffered
-        if not self._intake.ended and arrived > self._arrived:
+        ended = self._intake.ended if self._fetched is None else self._fetched.ended
+        if not ended and arrived > self._arrived:
             # So may a body that keeps coming: the limit is for the application, not for a slow line.
             self._arrived = arrived
             self._start_clock()

@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import Final, Literal, Self
 
 from ..generated.models.tunnels import Tunnel
+from .body_fetch import BodyFetcher
 from .bootstrap import ControlPlane, Prepared, bootstrap, check_not_removed
 from .connection import data_plane_context
 from .exceptions import TunnelAuthenticationError
@@ -314,6 +315,7 @@ class TunnelListener:
     def _make_runtime(self, prepared: Prepared) -> Runtime:
         options = self._options
         host, port = split_zone(prepared.zone)
+        extra_ca = options.extra_ca()
         target = options.target()
         certificate = prepared.certificate
         passthrough = None
@@ -322,12 +324,13 @@ class TunnelListener:
             passthrough = Passthrough(certificate.context, site)
         return Runtime(
             plane=DataPlane(prepared.zone, str(prepared.tunnel.id), self._api_key),
-            address=EdgeAddress(host, port, data_plane_context(options.extra_ca())),
+            address=EdgeAddress(host, port, data_plane_context(extra_ca)),
             target=target,
             public_host=prepared.public_host,
             status=self._status,
             pool_size=options.pool_size,
             limits=options.limits,
+            fetcher=BodyFetcher(extra_ca),
             passthrough=passthrough,
             timing=options.timing,
             chores=[certificate.keep_renewed] if certificate is not None else [],

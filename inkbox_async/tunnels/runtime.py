@@ -97,6 +97,7 @@ class Runtime:
         status: Told of every change.
         pool_size: Wished number of parked intakes, or None.
         limits: Caps on bodies.
+        fetcher: Fetches request bodies that the edge put aside; the runtime closes it.
         passthrough: Terminates TLS for a passthrough tunnel, None in edge mode.
         timing: Signs of life.
         chores: Run beside the tunnel for as long as it is served.
@@ -112,6 +113,7 @@ class Runtime:
         status: Status,
         pool_size: int | None = None,
         limits: Limits | None = None,
+        fetcher: BodyFetcher | None = None,
         passthrough: Passthrough | None = None,
         timing: Timing | None = None,
         chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),  # Any: coroutine protocol
@@ -130,7 +132,7 @@ class Runtime:
         self._sessions: set[Session] = set()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()  # Any: results are never used
-        self.fetcher = BodyFetcher()
+        self.fetcher = fetcher or BodyFetcher()
         self._serving: asyncio.Task[None] | None = None
         self.stopping = False
         """Whether everything is being closed."""

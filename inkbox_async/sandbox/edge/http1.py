@@ -102,7 +102,11 @@ class Http1Ingress:
             _ChunkedBody(request),
         )
         try:
-            relay = await self._ingress.relay_for(request.headers.get(hdrs.HOST, ""))
+            authority = request.headers.get(hdrs.HOST, "")
+            if self._ingress.is_put_aside(authority, public.path):
+                with self._ingress.fetch(public) as answer:
+                    return await _send(request, answer)
+            relay = await self._ingress.relay_for(authority)
             if request.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket":
                 _check_upgrade(request)
                 return await self._upgrade_to_the_end(request, relay, public)

@@ -67,6 +67,10 @@ class Http2Ingress:
         try:
             if method == b"CONNECT" and protocol != b"websocket":
                 raise Refusal(501, "no-connect", "the edge is no proxy")
+            if self._ingress.is_put_aside(authority, request.path):
+                with self._ingress.fetch(request) as answer:
+                    await _send(stream, answer, method)
+                return
             relay = await self._ingress.relay_for(authority)
             if protocol:
                 await self._upgrade(stream, relay, request)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
 from inkbox_async.sandbox.edge.http2_headers import Header, header_list_size
 from inkbox_async.sandbox.edge.names import EdgeNames
+from inkbox_async.sandbox.edge.put_aside import PATH, BodyAside, PutAside
 from inkbox_async.sandbox.edge.relay import Exchange, Intake, ListenerLost, NoListener, Relay
 from inkbox_async.sandbox.edge.session import Session, SessionState
 
@@ -88,7 +89,7 @@ class Answer:
     """A listener's reply: the head, and the stream its body is read from."""
 
     head: ReplyHead
-    body: Stream
+    body: Stream | BodyAside
 
 
 @dataclass(slots=True)
@@ -106,11 +107,13 @@ class Ingress:
     Args:
         relays: Where the tunnels are.
         names: Which host belongs to which tunnel.
+        put_aside: Where large bodies are fetched.
     """
 
-    def __init__(self, relays: Relays, names: EdgeNames) -> None:
+    def __init__(self, relays: Relays, names: EdgeNames, put_aside: PutAside) -> None:
         self._relays = relays
         self._names = names
+        self._put_aside = put_aside
         self._limits = relays.limits
         self._by_name: dict[str, Relay] = {}
 
@@ -134,6 +137,28 @@ class Ingress:
             raise Refusal(421, "passthrough", "this tunnel takes TLS with its name as SNI on the edge's port")
         return relay
 
+    def is_put_aside(self, authority: str, path: bytes) -> bool:
+        """Whether this is a URL of a body that was put aside."""
+        return path.startswith(PATH) and self._names.tunnel_name(authority) is None
+
+    @contextmanager
+    def fetch(self, request: PublicRequest) -> Iterator[Answer]:
+        """A body that was put aside, for the listener that was told its URL; the block sends it.
+
+        Raises:
+            Refusal: It is not there, or not there any more.
+        """
+        if request.method != b"GET":
+            raise Refusal(405, "bad-method", "a request body is fetched with GET", {"allow": "GET"})
+        body = self._put_aside.claim(request.path)
+        if body is None:
+            raise Refusal(404, "no-body", "this body was fetched before, or nobody waits for its request")
+        try:
+            fields = [(b"content-type", b"application/octet-stream")]
+            yield Answer(ReplyHead(200, fields, body.length, None, None), body)
+        finally:
+            body.reset()
+
     @asynccontextmanager
     async def exchange(self, relay: Relay, request: PublicRequest) -> AsyncIterator[Answer]:
         """Send a request through the tunnel; the block writes the answer to the third party.
@@ -146,6 +171,7 @@ class Ingress:
             StreamReset: The request's own body broke off.
         """
         first, complete = await self._gather(request.body)
+        aside = self._offer(request, len(first) if complete else None)
         upload: asyncio.Task[None] | None = None
         exchange: Exchange | None = None
         intake: Stream | None = None
@@ -154,11 +180,12 @@ class Ingress:
                 async with asyncio.timeout(self._limits.response_deadline_seconds) as deadline:
                     session, intake = await self._claim(relay)
                     exchange = relay.open_exchange(session)
-                    head = self._head(exchange, request, intake, WEBHOOK, ())
-                    intake.respond(head, end=complete and not first)
-                    if not complete or (first and not intake.write_now(first, end=True)):
+                    extra = [(b"inkbox-body-uri", aside.uri.encode())] if aside is not None else []
+                    head = self._head(exchange, request, intake, WEBHOOK, extra)
+                    intake.respond(head, end=aside is not None or (complete and not first))
+                    if aside or not complete or (first and not intake.write_now(first, end=True)):
                         deadline.reschedule(None)
-                        upload = self._start_upload(session, intake, first, request.body)
+                        upload = self._start_upload(session, aside or intake, first, request.body)
                         await self._sent_or_answered(upload, exchange)
                         deadline.reschedule(
                             asyncio.get_running_loop().time() + self._limits.response_deadline_seconds
@@ -171,6 +198,8 @@ class Ingress:
             if upload is not None:
                 upload.cancel()
                 await asyncio.gather(upload, return_exceptions=True)
+            if aside is not None:
+                self._put_aside.withdraw(aside)
             if intake is not None and not intake.is_over:
                 intake.reset(ErrorCode.CANCEL)
             if exchange is not None:
@@ -251,6 +280,21 @@ class Ingress:
                     size += len(chunk)
         return b"".join(chunks), body.at_end()
 
+    def _offer(self, request: PublicRequest, length: int | None) -> BodyAside | None:
+        """Where the body is put aside; None when it goes with the envelope.
+
+        Args:
+            request: The request with the body.
+            length: The body's size if all of it is here, else None.
+        """
+        threshold = self._limits.put_aside_bytes
+        if threshold is None:
+            return None
+        if length is None:
+            announced = [value for name, value in request.fields if name.lower() == b"content-length"]
+            length = int(announced[0]) if announced else None
+        return self._put_aside.offer(length) if length is None or length > threshold else None
+
     async def _claim(self, relay: Relay) -> Intake:
         while True:
             session, intake = await relay.claim()
@@ -263,7 +307,7 @@ class Ingress:
         request: PublicRequest,
         intake: Stream,
         kind: bytes,
-        extra: list[Header] | tuple[()],
+        extra: list[Header],
     ) -> list[Header]:
         head = envelope_head(
             exchange.id,
@@ -281,29 +325,29 @@ class Ingress:
         return head
 
     def _start_upload(
-        self, session: Session, intake: Stream, first: bytes, body: RequestBody
+        self, session: Session, sink: Stream | BodyAside, first: bytes, body: RequestBody
     ) -> asyncio.Task[None]:
         session.begin_transfer()
-        upload = asyncio.create_task(self._upload(intake, first, body))
+        upload = asyncio.create_task(self._upload(sink, first, body))
         upload.add_done_callback(lambda _: session.end_transfer())
         return upload
 
-    async def _upload(self, intake: Stream, first: bytes, body: RequestBody) -> None:
+    async def _upload(self, sink: Stream | BodyAside, first: bytes, body: RequestBody) -> None:
         """Send the request's body on as it comes, at the pace of the slower side."""
         try:
             chunk = first
             while True:
                 if chunk:
                     async with asyncio.timeout(self._limits.response_deadline_seconds):
-                        await intake.write(chunk)
+                        await sink.write(chunk)
                 if body.at_end():
                     break
                 chunk = await body.read()
                 if not chunk:
                     break
-            await intake.write(b"", end=True)
+            await sink.write(b"", end=True)
         except StreamReset:
-            if intake.reset_code is None:
+            if sink.reset_code is None:
                 raise
             # the listener wants no more of it; its reply is still to come
 

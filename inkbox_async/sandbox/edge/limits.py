@@ -44,6 +44,10 @@ class EdgeLimits:
     """Bytes of a request body that are gathered before the request is given to a listener."""
     gather_seconds: float = 0.1
     """How long they are gathered: a body that grows slowly is passed on as it comes."""
+    put_aside_bytes: int | None = None
+    """Request bodies larger than this, and those that are still growing and have not announced their length,
+    are put aside: the envelope names a URL, `inkbox-body-uri`, from which the listener fetches the body. None
+    sends every body with its envelope."""
     max_websocket_message_bytes: int = 16 << 20
     """Largest WebSocket message taken from either side."""
 
@@ -55,7 +59,7 @@ class EdgeLimits:
             )
         for limit in fields(self):
             value = getattr(self, limit.name)
-            if not 0 < value < math.inf:
+            if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{limit.name} must be a number above 0, not {value}")
 
     @classmethod

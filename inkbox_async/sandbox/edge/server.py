@@ -21,6 +21,7 @@ from inkbox_async.sandbox.edge.ingress import Ingress
 from inkbox_async.sandbox.edge.limits import EdgeLimits
 from inkbox_async.sandbox.edge.names import EdgeNames
 from inkbox_async.sandbox.edge.passthrough import RawConnection, pass_through
+from inkbox_async.sandbox.edge.put_aside import PutAside
 from inkbox_async.sandbox.edge.relay import Relay
 from inkbox_async.sandbox.edge.sni import CLIENT_HELLO_LIMIT, Incomplete, NotTls, server_name
 from inkbox_async.sandbox.edge.tls import TlsConnection
@@ -57,7 +58,8 @@ class Edge:
         self.limits = limits or EdgeLimits()
         self.names = names
         self._authority = authority
-        self._ingress = Ingress(self, names)
+        self._put_aside = PutAside()
+        self._ingress = Ingress(self, names, self._put_aside)
         self.http1 = Http1Ingress(self._ingress, self.limits)
         """Takes aiohttp requests for public hosts; the API's port hands its own to `http1.handle`."""
         self._http2 = Http2Ingress(self._ingress, self.limits)
@@ -85,6 +87,7 @@ class Edge:
         server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
+        self._put_aside.origin = f"https://{_literal(self.names.service_hosts[0])}:{bound}"
         return bound
 
     async def stop(self) -> None:
@@ -212,6 +215,11 @@ class Edge:
             return _Http2Peer(self, self._http2).connection
         assert self._http1_server is not None
         return self._http1_server()
+
+
+def _literal(host: str) -> str:
+    """A host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 class _Http2Peer:
