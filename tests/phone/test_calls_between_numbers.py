@@ -79,6 +79,10 @@ async def test_two_agents_talk(
     assert '"agent_handle":"sales-agent"' in callee.upgrades[0]["X-Call-Context"]
     assert await inkbox_sandbox.world.outbox("call") == [], "nothing has left for the outside"
     assert [kind for kind, _ in await api.recorded()] == ["call.ended", "call.ended"]
+    assert other.started_at is not None
+    assert other.ended_at is not None
+    spoken = len(audio.hum("Support, hello.") + audio.hum("You said: Support, hello.")) / 8000
+    assert (other.ended_at - other.started_at).total_seconds() >= spoken, "words take time to be said"
 
 
 async def test_declined_at_once(fresh: AgentIdentity, colleague: AgentIdentity, inkbox: AsyncInkbox) -> None:

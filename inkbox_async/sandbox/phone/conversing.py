@@ -134,11 +134,14 @@ class Conversation:
         return True
 
     async def relay(self, wire: Wire) -> None:
-        """Tell the agent what the agent at the other end says, for as long as it is not cancelled."""
+        """Tell the agent what the agent at the other end says, for as long as it is not cancelled.
+
+        Words take as long as it takes to say them: programs that answer at once would never come to an end.
+        """
         while True:
             utterance = await wire.get()
             if utterance.text:
-                await self._say(utterance)
+                await self._say(utterance, len(utterance.sound) / audio.SAMPLE_RATE)
             elif not self._line.stt:
                 await self._sound(utterance.sound)
 
@@ -181,7 +184,8 @@ class Conversation:
         if self._wire is not None and (text or sound):
             self._wire.put(Utterance(text, sound))
 
-    async def _say(self, utterance: Utterance) -> None:
+    async def _say(self, utterance: Utterance, seconds: float = 0.0) -> None:
+        """Let the agent hear words, as text after `seconds`, or as sound."""
         text, turn_id = utterance.text, f"turn-{uuid.uuid4()}"
         await self._barge_in(text, turn_id)
         if not self._line.stt:
@@ -191,6 +195,7 @@ class Conversation:
         if len(words) > 1:
             begun = " ".join(words[: len(words) // 2])
             await self._send({"event": "transcript", "text": begun, "is_final": False, "turn_id": turn_id})
+        await self._clock.sleep(seconds)
         await self._said(REMOTE, text)
         await self._send({"event": "transcript", "text": text, "is_final": True, "turn_id": turn_id})
 
