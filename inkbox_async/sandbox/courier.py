@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 from .clock import Clock
@@ -19,7 +19,6 @@ class Courier:
         clock: Clock,
         topic: str,
         advance: Callable[[Tx, datetime], bool],
-        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare it; `run` works.
 
@@ -28,13 +27,11 @@ class Courier:
             clock: Its clock.
             topic: What transactions notify that leave something to move on.
             advance: Moves everything one step on, and tells whether anything moved.
-            prepare: What has to be awaited before something may move.
         """
         self._store = store
         self._clock = clock
         self._topic = topic
         self._advance = advance
-        self._prepare = prepare
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -50,7 +47,5 @@ class Courier:
             woken.clear()
             is_moving = True
             while is_moving:
-                if self._prepare is not None:
-                    await self._prepare()
                 is_moving = await self._store.run(lambda tx: self._advance(tx, self._clock.now()))
             await woken.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import aiohttp
@@ -304,3 +305,33 @@ async def test_media_are_fetched_from_this_machine_and_linked(
             assert response.status == 200
     assert missing.delivery_status == "sending_failed"
     assert "gone.jpg" in (missing.error_detail or "")
+
+
+async def test_a_slow_file_holds_up_no_other_text(agent: AgentIdentity, inkbox_sandbox: Sandbox) -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def picture(request: web.Request) -> web.Response:
+        is_asked.set()
+        await may_answer.wait()
+        return web.Response(body=b"picture", content_type="image/png")
+
+    application = web.Application()
+    application.router.add_get("/slow.png", picture)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await text(inkbox_sandbox, agent, "START")
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/slow.png"
+        slow = await agent.send_text(to=ANN, media_urls=[url])
+        await is_asked.wait()
+        other = await settled(agent, await agent.send_text(to=ANN, text="Quick"))
+        waiting = await agent.get_text(slow.id)
+        may_answer.set()
+        done = await settled(agent, slow)
+    finally:
+        await runner.cleanup()
+    assert other.delivery_status == "delivered"
+    assert (waiting.delivery_status, waiting.sent_at) == ("queued", None)
+    assert done.delivery_status == "delivered"
+    assert [file.size for file in done.media or ()] == [7]

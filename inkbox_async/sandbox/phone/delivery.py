@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from sqlite3 import Row
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from inkbox_async.sandbox.phone.opt_ins import consent_in, record_consent, reply
 from inkbox_async.sandbox.phone.rows import live_number_by_value, participants_of
 from inkbox_async.sandbox.rules import INBOUND
 from inkbox_async.sandbox.settings import Settings
-from inkbox_async.sandbox.store import Store, Tx
+from inkbox_async.sandbox.store import Tx
 
 TOPIC = "texts"
 """What the courier listens to: there may be texts whose status has to move on."""
@@ -140,18 +139,6 @@ def send(
     return row
 
 
-async def fetch_files(fetch: Callable[[str], Awaitable[media.File]], store: Store) -> None:
-    """Fetch the files of texts that wait for them; a text whose file cannot be had is not sent."""
-    rows = await store.run(lambda tx: tx.all("SELECT id, text_id, url FROM text_media WHERE content IS NULL"))
-    for row in rows:
-        try:
-            file = await fetch(row["url"])
-        except media.Unreachable as error:
-            await store.run(partial(_give_up, row, str(error)))
-        else:
-            await store.run(partial(_fill, row, file))
-
-
 def advance(settings: Settings, tx: Tx, now: datetime) -> bool:
     """Move every text that is on its way one step on: `queued`, `sent`, and what became of it.
 
@@ -258,16 +245,3 @@ def _can_send(tx: Tx, now: datetime, number: Row) -> bool:
     settle_sms(tx, now, number["organization_id"])
     query = "SELECT 1 FROM phone_numbers WHERE id = ? AND type = 'local' AND sms_status = 'ready'"
     return tx.one(query, number["id"]) is not None
-
-
-def _give_up(media_row: Row, reason: str, tx: Tx) -> None:
-    tx.update("text_media", media_row["id"], content=b"")
-    tx.execute(
-        "UPDATE text_recipients SET outcome = 'sending_failed', error_detail = ? WHERE text_id = ?",
-        reason,
-        media_row["text_id"],
-    )
-
-
-def _fill(media_row: Row, file: media.File, tx: Tx) -> None:
-    tx.update("text_media", media_row["id"], content=file.content, content_type=file.content_type)

@@ -11,6 +11,7 @@ from inkbox_async.sandbox.clock import Clock
 from inkbox_async.sandbox.courier import Courier
 from inkbox_async.sandbox.phone import delivery, media
 from inkbox_async.sandbox.phone.carrier import Carrier
+from inkbox_async.sandbox.phone.fetching import Fetcher
 from inkbox_async.sandbox.phone.handshake import Handshakes
 from inkbox_async.sandbox.session import local_session
 from inkbox_async.sandbox.settings import Settings
@@ -36,14 +37,15 @@ class Phone:
             self._clock,
             delivery.TOPIC,
             partial(delivery.advance, self._settings),
-            prepare=partial(delivery.fetch_files, self.fetch, self._store),
         )
+        fetcher = Fetcher(self._store, self.fetch)
         carrier = Carrier(
             self._settings, self._store, self._clock, self._webhooks, self.session, self._handshakes
         )
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(courier.run)
+                tasks.start_soon(fetcher.run)
                 tasks.start_soon(carrier.run)
         finally:
             if self._session is not None:
