@@ -107,6 +107,23 @@ async def test_an_accepted_call_is_carried_to_the_agent(
     assert await inkbox.phone_numbers.search_transcripts(phone(fresh).id, q="invoice") == []
 
 
+async def test_a_caller_with_many_cards_gets_through(
+    fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
+) -> None:
+    for index in range(40):
+        await inkbox.contacts.create(
+            given_name=f"Ann {index} " + "\u00e9" * 100, phones=[{"value_e164": ANN}]
+        )
+    async with serving(Agent(echo)) as agent:
+        await accept(inkbox, fresh, agent.url)
+        call = await ring(inkbox, inkbox_sandbox, fresh, script=SCRIPT)
+    assert call.status == "completed"
+    (headers,) = agent.upgrades
+    contacts = json.loads(headers["X-Call-Context"])["contacts"]
+    assert contacts[0]["name"].startswith("Ann 0 ")
+    assert 0 < len(contacts) < 40, "servers read headers up to a length only"
+
+
 async def test_the_webhook_answers_and_names_the_websocket(
     fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
 ) -> None:

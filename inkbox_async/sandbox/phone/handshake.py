@@ -28,6 +28,8 @@ STT_HEADER = "X-Use-Inkbox-Speech-To-Text"
 TIMEOUT = 10.0
 """Seconds that an agent has to take a call: real ones, for it works in real time."""
 MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_CONTEXT_LENGTH = 4096
+"""Characters of `X-Call-Context`: many servers read 8 KiB of a header. Contacts beyond that are left out."""
 
 
 class NoAgent(Exception):
@@ -100,7 +102,10 @@ def context_of(tx: Tx, call: Row) -> tuple[str, str | None]:
         "contacts": contacts,
         "agent_identities": agents,
     }
-    text = json.dumps(context, separators=(",", ":"))
+    text = _spelled(context)
+    while len(text) > MAX_CONTEXT_LENGTH and contacts:
+        contacts.pop()
+        text = _spelled(context)
     return text, signing_secret(tx, call["organization_id"], call["identity_id"])
 
 
@@ -134,6 +139,10 @@ async def connect(
     finally:
         answer = handshakes.take(request_id)
     return Line(socket, tts=_is_on(answer, TTS_HEADER), stt=_is_on(answer, STT_HEADER))
+
+
+def _spelled(context: dict[str, Any]) -> str:  # Any: JSON values of every type
+    return json.dumps(context, separators=(",", ":"))
 
 
 def _is_on(answer: Mapping[str, str], name: str) -> bool:
