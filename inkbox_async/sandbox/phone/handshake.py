@@ -28,6 +28,7 @@ STT_HEADER = "X-Use-Inkbox-Speech-To-Text"
 TIMEOUT = 10.0
 """Seconds that an agent has to take a call: real ones, for it works in real time."""
 MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_CONTACTS = 50
 MAX_CONTEXT_LENGTH = 4096
 """Characters of `X-Call-Context`: many servers read 8 KiB of a header. Contacts beyond that are left out."""
 
@@ -99,12 +100,12 @@ def context_of(tx: Tx, call: Row) -> tuple[str, str | None]:
         "phone_number": call["local_number"],
         "direction": call["direction"],
         "remote_phone_number": call["remote_number"],
-        "contacts": contacts,
+        "contacts": contacts[:MAX_CONTACTS],
         "agent_identities": agents,
     }
     text = _spelled(context)
-    while len(text) > MAX_CONTEXT_LENGTH and contacts:
-        contacts.pop()
+    while len(text) > MAX_CONTEXT_LENGTH and context["contacts"]:
+        context["contacts"].pop()
         text = _spelled(context)
     return text, signing_secret(tx, call["organization_id"], call["identity_id"])
 
