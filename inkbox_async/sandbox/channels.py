@@ -25,6 +25,7 @@ from .limits import Limits
 from .numbering import free_number
 from .settings import PLATFORM_DOMAIN, Settings
 from .store import Tx
+from .webhooks.destinations import check_agent, check_receiver
 
 SMS_PROPAGATION = timedelta(minutes=12)
 """How long carriers take to let a new number send texts."""
@@ -95,6 +96,7 @@ def create_tunnel(
 def create_phone_number(
     tx: Tx,
     now: datetime,
+    settings: Settings,
     *,
     organization_id: str,
     identity_id: str,
@@ -107,7 +109,7 @@ def create_phone_number(
         ApiError: 402 over the plan's limit, 409 when the identity has a number, 422 for options that do
             not fit.
     """
-    check_call_addresses(options, location)
+    check_call_addresses(options, settings, location)
     limit = Limits.of(tx, organization_id).phone_numbers
     count = tx.value(
         "SELECT count(*) FROM phone_numbers WHERE organization_id = ? AND status <> 'released'",
@@ -241,7 +243,9 @@ def tunnel_fields(row: Row, settings: Settings) -> dict[str, Any]:  # Any: value
     }
 
 
-def check_call_addresses(options: IdentityPhoneNumberCreateOptions, location: Sequence[str]) -> None:
+def check_call_addresses(
+    options: IdentityPhoneNumberCreateOptions, settings: Settings, location: Sequence[str]
+) -> None:
     """Make sure that a known thing happens to calls, at addresses of the right kind.
 
     Raises:
@@ -250,13 +254,12 @@ def check_call_addresses(options: IdentityPhoneNumberCreateOptions, location: Se
     if options.incoming_call_action not in _CALL_ACTIONS:
         known = ", ".join(repr(action) for action in _CALL_ACTIONS)
         raise invalid(f"Input should be one of {known}", *location, "incoming_call_action", kind="enum")
-    if options.client_websocket_url is not None and not options.client_websocket_url.startswith(
-        ("wss://", "ws://")
-    ):
-        raise invalid("Give a wss:// address", *location, "client_websocket_url")
-    webhook = options.incoming_call_webhook_url
-    if webhook is not None and not webhook.startswith(("https://", "http://")):
-        raise invalid("Give an https:// address", *location, "incoming_call_webhook_url")
+    for name, check in (("client_websocket_url", check_agent), ("incoming_call_webhook_url", check_receiver)):
+        if (url := getattr(options, name)) is not None:
+            try:
+                check(url, settings)
+            except ValueError as error:
+                raise invalid(str(error), *location, name) from None
 
 
 def _sending_domain(tx: Tx, organization_id: str, options: IdentityMailboxCreateOptions) -> str:

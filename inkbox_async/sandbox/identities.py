@@ -79,6 +79,7 @@ def create(call: Call) -> AgentIdentityDetail:
         channels.create_phone_number(
             call.tx,
             call.now,
+            call.settings,
             organization_id=call.caller.organization_id,
             identity_id=identity_id,
             options=body.phone_number,

@@ -38,6 +38,7 @@ from inkbox_async.sandbox.phone.rows import (
 )
 from inkbox_async.sandbox.rules import OUTBOUND, recipient_blocked
 from inkbox_async.sandbox.visibility import identity_row
+from inkbox_async.sandbox.webhooks.destinations import check_agent
 
 _IMPLIED = {
     VoicemailDetection.ENABLED: OnVoicemail.HANG_UP,
@@ -50,6 +51,7 @@ def place(call: Call) -> PhoneCallWithRateLimit:
     """Place a call."""
     body: PlaceCallRequest = call.body
     on_voicemail = _check_shape(body)
+    _check_address(call, body.client_websocket_url)
     number = _caller_number(call, body)
     url = body.client_websocket_url or number["client_websocket_url"]
     if url is None:
@@ -175,16 +177,19 @@ def _check_shape(body: PlaceCallRequest) -> str:
             "voicemail_detection and on_voicemail contradict each other",
             "on_voicemail",
         ),
-        (
-            not (body.client_websocket_url or "wss://").startswith(("wss://", "ws://")),
-            "Give a wss:// address",
-            "client_websocket_url",
-        ),
     ):
         if is_wrong:
             raise invalid(message, "body", field)
     check_number(body.to_number, "body", "to_number")
     return str(body.on_voicemail or implied or OnVoicemail.HANG_UP)
+
+
+def _check_address(call: Call, url: str | None) -> None:
+    if url is not None:
+        try:
+            check_agent(url, call.settings)
+        except ValueError as error:
+            raise invalid(str(error), "body", "client_websocket_url") from None
 
 
 def _caller_number(call: Call, body: PlaceCallRequest) -> Row:

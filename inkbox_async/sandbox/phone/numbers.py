@@ -80,6 +80,7 @@ def provision(call: Call) -> PhoneNumber:
     number_id = create_phone_number(
         call.tx,
         call.now,
+        call.settings,
         organization_id=call.caller.organization_id,
         identity_id=identity["id"],
         options=_options(given),
@@ -103,7 +104,7 @@ def update(call: Call) -> PhoneNumber:
         if body.filter_mode is None:
             raise invalid("Input should be 'whitelist' or 'blacklist'", "body", "filter_mode")
         notice = _change_mode(call, number, str(body.filter_mode))
-    changes = _routing(number, body)
+    changes = _routing(call, number, body)
     if notice is not None or any(number[name] != value for name, value in changes.items()):
         call.tx.update("phone_numbers", number["id"], updated_at=call.now, **changes)
     return _show(call, number_of(call), notice)
@@ -144,7 +145,9 @@ def _show(call: Call, row: Row, notice: FilterModeChangeNotice | None = None) ->
     return show_number(row, identity_of(call.tx, row), notice)
 
 
-def _routing(number: Row, body: UpdatePhoneNumberRequest) -> dict[str, Any]:  # Any: values of columns
+def _routing(
+    call: Call, number: Row, body: UpdatePhoneNumberRequest
+) -> dict[str, Any]:  # Any: values of columns
     """What happens to calls after the change, if it is possible."""
     changes = {name: getattr(body, name) for name in _ROUTING if name in body.model_fields_set}
     if "incoming_call_action" in changes:
@@ -153,7 +156,8 @@ def _routing(number: Row, body: UpdatePhoneNumberRequest) -> dict[str, Any]:  # 
         # A target of another kind does not outlive the change.
         changes = dict.fromkeys(_TARGETS) | changes
     result = {name: number[name] for name in _ROUTING} | changes
-    check_call_addresses(_options({k: v for k, v in result.items() if v is not None}), ("body",))
+    options = _options({name: value for name, value in result.items() if value is not None})
+    check_call_addresses(options, call.settings, ("body",))
     return changes
 
 

@@ -11,17 +11,30 @@ MAX_URL_LENGTH = 2048
 
 
 def check_receiver(url: str, settings: Settings) -> str:
-    """The address of a receiver, as it was given, if it can be one.
+    """The address of a receiver of webhooks, as it was given, if it can be one.
 
     Raises:
         ValueError: It is no absolute HTTPS URL; plain HTTP is good enough for receivers on this machine.
     """
+    return _check(url, settings, "https", "http")
+
+
+def check_agent(url: str, settings: Settings) -> str:
+    """The address of an agent's WebSocket, as it was given, if it can be one.
+
+    Raises:
+        ValueError: It is no absolute URL of a WebSocket over TLS, or of a plain one on this machine.
+    """
+    return _check(url, settings, "wss", "ws")
+
+
+def _check(url: str, settings: Settings, secure: str, plain: str) -> str:
     parts = _split(url)
     if parts is None or not parts.hostname or len(url) > MAX_URL_LENGTH or any(c.isspace() for c in url):
         raise ValueError("This is not an absolute URL")
-    if parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname, settings)):
+    if parts.scheme == secure or (parts.scheme == plain and is_local(parts.hostname, settings)):
         return url
-    raise ValueError("Webhooks are sent to https:// URLs (http:// only on this machine)")
+    raise ValueError(f"The URL has to begin with {secure}:// ({plain}:// is for this machine only)")
 
 
 def refusal(url: str, settings: Settings) -> str | None:
