@@ -123,7 +123,11 @@ async def test_what_happens_to_calls_is_a_partial_update(fresh: AgentIdentity, i
         {"incoming_call_action": "auto_accept"},
         {"incoming_call_action": "shout"},
         {"client_websocket_url": "https://agent.example.com"},
+        {"client_websocket_url": "wss://"},
+        {"client_websocket_url": "ws://agent.example.com"},
         {"incoming_call_webhook_url": "ftp://agent.example.com"},
+        {"incoming_call_webhook_url": "https://"},
+        {"incoming_call_webhook_url": "http://agent.example.com"},
         {"incoming_call_action": "forward"},
         {"forwarding_phone_number": ANN},
     ):
