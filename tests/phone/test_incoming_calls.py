@@ -338,7 +338,7 @@ async def test_the_clock_hurries_a_recording(
     fresh: AgentIdentity, inkbox: AsyncInkbox, inkbox_sandbox: Sandbox
 ) -> None:
     length = 600
-    async with serving(Agent(bye, {"X-Use-Inkbox-Speech-To-Text": "false"})) as agent:
+    async with serving(Agent(None, {"X-Use-Inkbox-Speech-To-Text": "false"})) as agent:
         await accept(inkbox, fresh, agent.url)
         recording = wav([0] * (8000 * length))
         placed = await inkbox_sandbox.world.place_call(
