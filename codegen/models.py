@@ -8,11 +8,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from .specification import Node, Operation, Specification, SpecificationError
 
+WIDTH = 104
+DOCSTRING = re.compile(r'^(?P<indent> *)(?P<raw>r?)"""(?P<text>.*?)"""$', flags=re.MULTILINE | re.DOTALL)
 # Limits belong to requests: a newer server may outgrow them in its answers.
 LIMITS = (
     "maxLength",
@@ -243,9 +246,7 @@ def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -
     """Add what datamodel-code-generator cannot be told: open enums, lazy schemas, null as default."""
     text = re.sub(r"\A(#.*\n)+", "", text).lstrip()
     text = text.replace("from enum import StrEnum\n", "").replace("(StrEnum):", "(OpenEnum):")
-    text = re.sub(
-        r'^(class .*:\n    )"""\n    (\S[^\n]{,95})\n    """', r'\1"""\2"""', text, flags=re.MULTILINE
-    )
+    text = wrap_docstrings(text)
     text = re.sub(r"^\w+\.model_rebuild\(\)\n?", "", text, flags=re.MULTILINE)
     needed = {"OpenEnum"} if "(OpenEnum):" in text else set()
     for name, fields in null_defaults.items():
@@ -265,6 +266,25 @@ def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -
     if needed:
         text = _after_future(text, f"from inkbox_async.modeling import {', '.join(sorted(needed))}\n")
     return text
+
+
+def wrap_docstrings(text: str) -> str:
+    """The text of a module with the docstrings of its classes and fields wrapped to the page."""
+    return DOCSTRING.sub(_wrapped, text)
+
+
+def _wrapped(docstring: re.Match[str]) -> str:
+    indent = docstring["indent"]
+    whole = f'{indent}{docstring["raw"]}"""{docstring["text"].strip()}"""'
+    if len(whole) <= WIDTH:
+        return whole
+    paragraphs = docstring["text"].strip().split("\n\n")
+    lines = [
+        textwrap.fill(" ".join(paragraph.split()), WIDTH - len(indent) - 3, break_long_words=False)
+        for paragraph in paragraphs
+    ]
+    text = textwrap.indent("\n\n".join(lines), indent).strip()
+    return f'{indent}{docstring["raw"]}"""{text}\n{indent}"""'
 
 
 def _after_future(text: str, line: str) -> str:

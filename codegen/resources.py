@@ -10,10 +10,10 @@ from pathlib import Path
 import jinja2
 
 from .arguments import Argument, Hint, annotation, collect
+from .models import WIDTH
 from .specification import Area, Node, Operation, Specification, SpecificationError
 
 TEMPLATES = Path(__file__).parent / "templates"
-WIDTH = 104
 CALLERS = {
     "admin": "an admin key",
     "agent": "a claimed agent key",

@@ -15,6 +15,8 @@ Node = dict[str, Any]  # Any: YAML of every shape
 
 ROOTS = ("inkbox.yaml", "sandbox.yaml")
 METHODS = ("get", "put", "post", "patch", "delete", "head")
+WIRE_WORDS = {"null": "None", "(true)": "(True)", "(false)": "(False)"}
+WIRE_WORD = re.compile(r"(?<![`\w])(null|\(true\)|\(false\))(?![`\w])")
 COMPONENT = re.compile(r"^(?:\./)?(?P<file>[a-z0-9_]+\.yaml)?#/components/(?P<kind>\w+)/(?P<name>[\w.]+)$")
 
 
@@ -228,7 +230,7 @@ class Specification:
             path = self.folder / file
             if not path.exists():
                 raise SpecificationError(f"{path} does not exist")
-            self._files[file] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            self._files[file] = _in_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
             # What this file refers to must be known, too, before its schemas are named.
             for reference in _references(self._files[file]):
                 other = reference.removeprefix("./").partition("#")[0]
@@ -270,3 +272,17 @@ def _references(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+def _in_python(node: Any) -> Any:  # Any: YAML of every shape
+    """The same with descriptions in the words of Python: what is null on the wire is None to the reader."""
+    if isinstance(node, list):
+        return [_in_python(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: WIRE_WORD.sub(lambda word: WIRE_WORDS[word[0]], value)
+        if key in ("description", "summary") and isinstance(value, str)
+        else _in_python(value)
+        for key, value in node.items()
+    }

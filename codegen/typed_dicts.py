@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .models import wrap_docstrings
 from .specification import Node, Schema, Specification, SpecificationError
 
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -14,7 +15,7 @@ IMPORTS = """from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 def render_typed_dicts(specification: Specification) -> dict[str, str]:
     """The text of `typed_dicts/<area>.py`, by area, for areas that list documented names."""
     return {
-        area: IMPORTS + "\n\n".join(_Area(specification, area, names).render())
+        area: IMPORTS + wrap_docstrings("\n\n".join(_Area(specification, area, names).render()))
         for area, names in specification.typed_dicts().items()
     }
 

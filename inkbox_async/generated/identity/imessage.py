@@ -60,9 +60,9 @@ class ImessageHelpers:
             conversation_id: Only messages of this conversation.
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_read: Only messages that were marked as read (true), or only those that were not (false).
-            is_blocked: Only messages that contact rules kept out (true), or only those they let through
-                (false). Left out, an admin key sees both. Agent keys never see blocked ones.
+            is_read: Only messages that were marked as read (True), or only those that were not (False).
+            is_blocked: Only messages that contact rules kept out (True), or only those they let through
+                (False). Left out, an admin key sees both. Agent keys never see blocked ones.
 
         Returns:
             The messages.
@@ -190,8 +190,8 @@ class ImessageHelpers:
         Args:
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_blocked: Only messages that contact rules kept out (true), or only those they let through
-                (false). Left out, an admin key sees both. Agent keys never see blocked ones.
+            is_blocked: Only messages that contact rules kept out (True), or only those they let through
+                (False). Left out, an admin key sees both. Agent keys never see blocked ones.
 
         Returns:
             The conversations.

@@ -55,8 +55,8 @@ class PhoneHelpers:
         Args:
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_read: Only texts that were read (true), or only those that were not (false).
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_read: Only texts that were read (True), or only those that were not (False).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
             start_datetime: Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that
                 day) or date and time. Without an offset it is read in `tz`. Older servers ignore it.
@@ -162,7 +162,7 @@ class PhoneHelpers:
         Args:
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
             include_groups: Whether to list conversations with more than one other person, too.
             start_datetime: Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that

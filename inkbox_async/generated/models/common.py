@@ -13,8 +13,8 @@ from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
 
 
 class FilterMode(OpenEnum):
-    """
-    How contact rules are read on a channel. `blacklist` lets everybody through unless a `block` rule matches; `whitelist` lets nobody through unless an `allow` rule matches.
+    """How contact rules are read on a channel. `blacklist` lets everybody through unless a `block` rule
+    matches; `whitelist` lets nobody through unless an `allow` rule matches.
     """
 
     WHITELIST = "whitelist"
@@ -22,19 +22,23 @@ class FilterMode(OpenEnum):
 
 
 class FilterModeChangeNotice(InkboxModel):
-    """Tells how many rules have become superfluous after a filter mode was changed. Sent only in the answer of the update that really changed the mode."""
+    """Tells how many rules have become superfluous after a filter mode was changed. Sent only in the
+    answer of the update that really changed the mode.
+    """
 
     new_filter_mode: FilterMode
     """The mode that is in force now."""
     redundant_rule_action: str
-    """The action whose rules no longer change anything: `block` after a change to whitelist, `allow` after a change to blacklist."""
+    """The action whose rules no longer change anything: `block` after a change to whitelist, `allow`
+    after a change to blacklist.
+    """
     redundant_rule_count: int
     """Number of active rules with that action. 0 means that no rule became superfluous."""
 
 
 class ContactRuleStatus(OpenEnum):
-    """
-    Whether a contact rule takes effect. An `active` rule is applied; a `paused` rule is ignored but still holds its match target, so that no second rule for the same target can be created.
+    """Whether a contact rule takes effect. An `active` rule is applied; a `paused` rule is ignored but
+    still holds its match target, so that no second rule for the same target can be created.
     """
 
     ACTIVE = "active"
@@ -42,8 +46,8 @@ class ContactRuleStatus(OpenEnum):
 
 
 class ContactRuleDirection(OpenEnum):
-    """
-    Which traffic a contact rule covers: `inbound` what arrives, `outbound` what is sent, `both` either way.
+    """Which traffic a contact rule covers: `inbound` what arrives, `outbound` what is sent, `both`
+    either way.
     """
 
     INBOUND = "inbound"
@@ -52,8 +56,8 @@ class ContactRuleDirection(OpenEnum):
 
 
 class SmsStatus(OpenEnum):
-    """
-    Whether a phone number may send SMS. `pending` while carriers are still registering it, `ready` once texts can be sent, `assignment_failed` when the registration was refused.
+    """Whether a phone number may send SMS. `pending` while carriers are still registering it, `ready`
+    once texts can be sent, `assignment_failed` when the registration was refused.
     """
 
     PENDING = "pending"
@@ -62,7 +66,9 @@ class SmsStatus(OpenEnum):
 
 
 class Notice(InkboxModel):
-    """Advice from the server that accompanies an answer without changing its meaning. Notices travel in the `Inkbox-Notices` header, and in the `notices` property of some answers."""
+    """Advice from the server that accompanies an answer without changing its meaning. Notices travel in
+    the `Inkbox-Notices` header, and in the `notices` property of some answers.
+    """
 
     code: str
     """Stable name of the kind of notice, for programs."""
@@ -95,11 +101,15 @@ class HandleUnavailableDetail(InkboxModel):
     message: str
     """The reason, for people."""
     blocking_namespace: str | None = None
-    """Where the name is already in use: `identities` (another agent's handle), `tunnels` (a tunnel name) or `mail` (a mailbox address). null when the handle is reserved or the server does not say."""
+    """Where the name is already in use: `identities` (another agent's handle), `tunnels` (a tunnel
+    name) or `mail` (a mailbox address). None when the handle is reserved or the server does not say.
+    """
 
 
 class RedundantGrantDetail(InkboxModel):
-    """Why a grant was refused: one that covers everybody is already there. Raised as `RedundantContactAccessGrantError`."""
+    """Why a grant was refused: one that covers everybody is already there. Raised as
+    `RedundantContactAccessGrantError`.
+    """
 
     error: Literal["redundant_grant"]
     """Always `redundant_grant`."""
@@ -122,7 +132,7 @@ class RecipientBlockedDetail(InkboxModel):
     error: Literal["recipient_blocked"]
     """Always `recipient_blocked`."""
     matched_rule_id: UUID | None = None
-    """Id of the rule that blocks the recipient. null when the filter mode itself does."""
+    """Id of the rule that blocks the recipient. None when the filter mode itself does."""
     address: str
     """The blocked address or phone number."""
     reason: str
@@ -143,16 +153,23 @@ class StorageLimitDetail(InkboxModel):
 
 
 class IdempotencyDetail(InkboxModel):
-    """Why a request with an `Idempotency-Key` was refused. `idempotency_key_reused` is raised as `IdempotencyKeyReusedError`."""
+    """Why a request with an `Idempotency-Key` was refused. `idempotency_key_reused` is raised as
+    `IdempotencyKeyReusedError`.
+    """
 
     error: str
-    """`idempotency_key_reused` when the key came with another request before, `idempotency_in_progress` while the first request with that key is still running (may be retried), `result_unavailable` when the first answer is no longer kept."""
+    """`idempotency_key_reused` when the key came with another request before, `idempotency_in_progress`
+    while the first request with that key is still running (may be retried), `result_unavailable`
+    when the first answer is no longer kept.
+    """
     message: str
     """The reason, for people."""
 
 
 class LineQuotaDetail(InkboxModel):
-    """Why no dedicated iMessage line was claimed: the plan allows no more. Raised as `DedicatedIMessageNumberQuotaExceededError`."""
+    """Why no dedicated iMessage line was claimed: the plan allows no more. Raised as
+    `DedicatedIMessageNumberQuotaExceededError`.
+    """
 
     error: Literal["dedicated_imessage_number_quota_exceeded"]
     """Always `dedicated_imessage_number_quota_exceeded`."""
@@ -171,7 +188,9 @@ class LineQuotaDetail(InkboxModel):
 
 
 class LineInventoryDetail(InkboxModel):
-    """Why no dedicated iMessage line was claimed: none is in stock. Raised as `DedicatedIMessageNumberInventoryPendingError`."""
+    """Why no dedicated iMessage line was claimed: none is in stock. Raised as
+    `DedicatedIMessageNumberInventoryPendingError`.
+    """
 
     error: Literal["dedicated_imessage_number_inventory_pending"]
     """Always `dedicated_imessage_number_inventory_pending`."""
@@ -200,6 +219,8 @@ class ErrorResponse(InkboxModel):
         | list[ValidationProblem]
         | None
     )
-    """Why the request was refused: a sentence, an object with a machine-readable `error` or `code`, or, for invalid input, a list with one entry a problem."""
+    """Why the request was refused: a sentence, an object with a machine-readable `error` or `code`, or,
+    for invalid input, a list with one entry a problem.
+    """
     agent_support: str | None = None
     """How to reach the Support Agent about this error, in plain text. Absent on older servers."""

@@ -112,7 +112,7 @@ class ContactAccess(InkboxModel):
     contact_id: UUID
     """Id of the contact."""
     identity_id: UUID | None = None
-    """Id of the identity that sees it; null stands for every active identity (the wildcard)."""
+    """Id of the identity that sees it; None stands for every active identity (the wildcard)."""
     created_at: datetime
     """When it was granted."""
 
@@ -165,15 +165,22 @@ class Contact(ContactDefaults):
     updated_at: datetime
     """When the contact last changed."""
     creation_source: str = "backfill"
-    """Where the contact comes from: `manual` (somebody wrote it), `vcard` (an import), `communication` (made by the server from mail, texts or calls) or `backfill` (older than this property)."""
+    """Where the contact comes from: `manual` (somebody wrote it), `vcard` (an import), `communication`
+    (made by the server from mail, texts or calls) or `backfill` (older than this property).
+    """
     review_status: str = "confirmed"
-    """`unreviewed` while nobody has looked at a contact that the server made by itself, else `confirmed`."""
+    """`unreviewed` while nobody has looked at a contact that the server made by itself, else
+    `confirmed`.
+    """
     reviewed_at: datetime | None = None
     """When somebody looked at it."""
     reviewed_by: str | None = None
     """Who looked at it."""
     preferred_name_source: str = "manual"
-    """Where the name comes from: `manual` (somebody wrote it), `vcard` (an import), `provider` (the channel's profile), `mail_header` (the From field of a mail) or `identifier_fallback` (it is the address itself)."""
+    """Where the name comes from: `manual` (somebody wrote it), `vcard` (an import), `provider` (the
+    channel's profile), `mail_header` (the From field of a mail) or `identifier_fallback` (it is the
+    address itself).
+    """
     preferred_name_locked_at: datetime | None = None
     """Since when the server no longer changes the name by itself."""
     created_by_identity_id: UUID | None = None
@@ -185,7 +192,7 @@ class Contact(ContactDefaults):
     is_confirmed: bool = True
     """Whether somebody stands behind the contact."""
     memory_count: int | None = None
-    """Number of things remembered about the contact; null when the server does not tell."""
+    """Number of things remembered about the contact; None when the server does not tell."""
     latest_memory: ContactMemorySummary | None = None
     """The latest thing remembered about the contact."""
     slack_accounts: Annotated[list[ContactSlackAccount], Field(validate_default=True)] = []
@@ -244,7 +251,9 @@ class CreateContactRequest(RequestModel):
     custom_fields: Annotated[list[ContactCustomField] | None, Field(max_length=50)] = None
     """Anything else, by name. At most 50."""
     access_identity_ids: Annotated[list[UUID] | None, Field(max_length=500)] = None
-    """Which identities may see it: "wildcard" (or None) for every active identity, an empty list for admins alone, or the ids of at most 500 identities."""
+    """Which identities may see it: "wildcard" (or None) for every active identity, an empty list for
+    admins alone, or the ids of at most 500 identities.
+    """
 
 
 class UpdateContactRequest(RequestModel):
@@ -271,9 +280,13 @@ class UpdateContactRequest(RequestModel):
     notes: str | None = None
     """Free text on the card; None clears it."""
     emails: Annotated[list[ContactEmail] | None, Field(max_length=50)] = None
-    """Mail addresses, each once, at most one of them primary. At most 50. The list replaces the one before; None empties it."""
+    """Mail addresses, each once, at most one of them primary. At most 50. The list replaces the one
+    before; None empties it.
+    """
     phones: Annotated[list[ContactPhone] | None, Field(max_length=50)] = None
-    """Phone numbers, each once, at most one of them primary. At most 50. The list replaces the one before; None empties it."""
+    """Phone numbers, each once, at most one of them primary. At most 50. The list replaces the one
+    before; None empties it.
+    """
     websites: Annotated[list[ContactWebsite] | None, Field(max_length=25)] = None
     """Web addresses. At most 25. The list replaces the one before; None empties it."""
     dates: Annotated[list[ContactDate] | None, Field(max_length=25)] = None
@@ -288,7 +301,7 @@ class GrantContactAccessRequest(RequestModel):
     """Whom to let see a contact."""
 
     identity_id: UUID | None
-    """Id of the identity; null stands for every active identity (the wildcard)."""
+    """Id of the identity; None stands for every active identity (the wildcard)."""
 
 
 class ContactImportResultItem(InkboxModel):
@@ -297,7 +310,9 @@ class ContactImportResultItem(InkboxModel):
     index: int
     """Position of the card in the file, from 0."""
     status: str
-    """`created`, `error` (the card was refused) or, on today's servers, `conflict` (there is a contact with this address or number)."""
+    """`created`, `error` (the card was refused) or, on today's servers, `conflict` (there is a contact
+    with this address or number).
+    """
     contact: Contact | None = None
     """The new contact, when one was created."""
     error: str | None = None

@@ -23,13 +23,15 @@ class EventContact(InkboxModel):
     id: UUID
     """Id of the contact."""
     name: str | None
-    """Name on file; null when there is none."""
+    """Name on file; None when there is none."""
     memories: list[str] = []
     """What is remembered about the contact, newest first."""
 
 
 class EventAgentIdentity(InkboxModel):
-    """An agent identity of the organization that matches the other party of a text, an iMessage or a call."""
+    """An agent identity of the organization that matches the other party of a text, an iMessage or a
+    call.
+    """
 
     id: UUID
     """Id of the identity."""
@@ -49,7 +51,7 @@ class MailEventContact(InkboxModel):
     id: UUID
     """Id of the contact."""
     name: str | None
-    """Name on file; null when there is none."""
+    """Name on file; None when there is none."""
     memories: list[str] = []
     """What is remembered about the contact, newest first."""
 
@@ -70,8 +72,10 @@ class MailEventAgentIdentity(InkboxModel):
 
 
 class MailEventType(OpenEnum):
-    """
-    What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over. `message.forwarded`: it was handed over as the forward of another. `message.delivered`: the recipient's server has it. `message.bounced`: that server refused it, or somebody complained. `message.failed`: it was given up.
+    """What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over.
+    `message.forwarded`: it was handed over as the forward of another. `message.delivered`: the
+    recipient's server has it. `message.bounced`: that server refused it, or somebody complained.
+    `message.failed`: it was given up.
     """
 
     MESSAGE_RECEIVED = "message.received"
@@ -83,8 +87,10 @@ class MailEventType(OpenEnum):
 
 
 class TextEventType(OpenEnum):
-    """
-    What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it. `text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up. `text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each recipient.
+    """What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it.
+    `text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up.
+    `text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each
+    recipient.
     """
 
     TEXT_RECEIVED = "text.received"
@@ -129,7 +135,9 @@ class TextEventRecipient(InkboxModel):
 
 
 class TextEventMessage(InkboxModel):
-    """The text that a text event is about. `error_code`, `error_detail`, `sent_at`, `delivered_at` and `failed_at` are set for texts sent to one person; a group's are in `recipients`."""
+    """The text that a text event is about. `error_code`, `error_detail`, `sent_at`, `delivered_at` and
+    `failed_at` are set for texts sent to one person; a group's are in `recipients`.
+    """
 
     id: UUID
     """Id of the text."""
@@ -138,17 +146,17 @@ class TextEventMessage(InkboxModel):
     local_phone_number: str
     """The organization's number, E.164."""
     remote_phone_number: str | None
-    """The other party's number, E.164; null for a text sent to a group."""
+    """The other party's number, E.164; None for a text sent to a group."""
     text: str | None
     """The words."""
     type: str
     """`sms` or `mms`."""
     media: list[TextEventMedia] | None
-    """Files; null when there are none."""
+    """Files; None when there are none."""
     is_read: bool
     """Whether it was marked as read."""
     delivery_status: str | None
-    """How far a sent text has come, for a group taken together; null for one that arrived."""
+    """How far a sent text has come, for a group taken together; None for one that arrived."""
     origin: str
     """`user_initiated` or `auto_reply`."""
     error_code: str | None
@@ -164,20 +172,21 @@ class TextEventMessage(InkboxModel):
     conversation_id: UUID | None
     """Id of the conversation."""
     sender_phone_number: str | None
-    """Who wrote a text that arrived, E.164; null for a sent one."""
+    """Who wrote a text that arrived, E.164; None for a sent one."""
     recipients: list[TextEventRecipient] | None
-    """Each recipient of a sent text; null for one that arrived."""
+    """Each recipient of a sent text; None for one that arrived."""
     created_at: datetime
     """When it was stored."""
     updated_at: datetime
     """When it last changed."""
     sender_access: str | None = None
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class IMessageEventType(OpenEnum):
-    """
-    What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`: a tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the device. `imessage.delivery_failed`: it was declined, or failed.
+    """What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`:
+    a tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the
+    device. `imessage.delivery_failed`: it was declined, or failed.
     """
 
     IMESSAGE_RECEIVED = "imessage.received"
@@ -250,7 +259,7 @@ class IMessageEventReaction(InkboxModel):
     conversation_id: UUID
     """Id of the conversation."""
     assignment_id: UUID | None
-    """Id of the assignment of the person to the identity; null in groups."""
+    """Id of the assignment of the person to the identity; None in groups."""
     target_message_id: UUID
     """Id of the message that bears it."""
     direction: str
@@ -260,7 +269,7 @@ class IMessageEventReaction(InkboxModel):
     custom_emoji: str | None
     """The emoji, when `reaction` is `custom`."""
     remote_number: str | None
-    """Number or address of the other party, as it is; null in groups."""
+    """Number or address of the other party, as it is; None in groups."""
     part_index: int
     """The part of the message that bears it, from 0."""
     created_at: datetime
@@ -277,11 +286,11 @@ class IMessageEventMessage(InkboxModel):
     conversation_id: UUID
     """Id of the conversation."""
     assignment_id: UUID | None
-    """Id of the assignment of the person to the identity; null in groups."""
+    """Id of the assignment of the person to the identity; None in groups."""
     direction: str
     """`inbound` or `outbound`."""
     remote_number: str | None
-    """Number or address of the other party, as it is; null in groups."""
+    """Number or address of the other party, as it is; None in groups."""
     content: str | None
     """The words."""
     message_type: str
@@ -327,7 +336,7 @@ class IMessageEventMessage(InkboxModel):
     thread_root_message_id: str | None = None
     """Id of that thread's first message."""
     sender_access: str | None = None
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class IncomingCallRateLimit(InkboxModel):
@@ -348,7 +357,9 @@ class IncomingCallRateLimit(InkboxModel):
 
 
 class IncomingCallEvent(InkboxModel):
-    """Somebody calls, and the receiver's answer decides what becomes of the call. Unlike events it has no envelope, and nobody subscribes to it: the phone number itself names the receiver."""
+    """Somebody calls, and the receiver's answer decides what becomes of the call. Unlike events it has
+    no envelope, and nobody subscribes to it: the phone number itself names the receiver.
+    """
 
     id: UUID
     """Id of the call."""
@@ -383,16 +394,20 @@ class IncomingCallEvent(InkboxModel):
     agent_identities: list[EventAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     phone_number_id: UUID | None = None
-    """Id of the number that is called; null on servers that do not tell it."""
+    """Id of the number that is called; None on servers that do not tell it."""
 
 
 class IncomingCallAnswer(InkboxModel):
-    """What a receiver says to a call. Everything but a status of 200 with such a body, in time, declines the call."""
+    """What a receiver says to a call. Everything but a status of 200 with such a body, in time,
+    declines the call.
+    """
 
     action: str
     """`answer` or `reject`."""
     client_websocket_url: str | None = None
-    """Where the call's WebSocket is to be opened, `wss://...`; null opens the one that the phone number has on file."""
+    """Where the call's WebSocket is to be opened, `wss://...`; None opens the one that the phone number
+    has on file.
+    """
 
 
 class CallEventType(OpenEnum):
@@ -461,7 +476,7 @@ class EndedCall(InkboxModel):
     origin: str
     """The kind of line."""
     local_phone_number: str | None
-    """The identity's number, E.164; null on the shared line."""
+    """The identity's number, E.164; None on the shared line."""
     remote_phone_number: str
     """The other party's number, E.164."""
     direction: str
@@ -479,7 +494,7 @@ class EndedCall(InkboxModel):
     updated_at: datetime
     """When it last changed."""
     duration_seconds: int | None
-    """Its length in seconds; null when nobody answered."""
+    """Its length in seconds; None when nobody answered."""
     mode: str = "client_websocket"
     """Who spoke for the identity."""
     reason: str | None = None
@@ -501,7 +516,9 @@ class EndedCall(InkboxModel):
 
 
 class EventTranscriptEntry(InkboxModel):
-    """A turn of a conversation (`party`, `text`, `ts_ms`), or, when `marker` is set, a mark where turns were left out."""
+    """A turn of a conversation (`party`, `text`, `ts_ms`), or, when `marker` is set, a mark where turns
+    were left out.
+    """
 
     party: str | None = None
     """Who spoke."""
@@ -557,11 +574,11 @@ class CallEndedEventData(InkboxModel):
     agent_identities: list[EventAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     transcript: EndedCallTranscript | None
-    """What was said; null when nothing was written down."""
+    """What was said; None when nothing was written down."""
     transcript_url: str
     """Where the whole transcript is; an API key is needed."""
     outcome: str | None = None
-    """How a call of Inkbox's agent came out; null for the program's own calls."""
+    """How a call of Inkbox's agent came out; None for the program's own calls."""
     post_call_action_items: Annotated[list[EndedCallActionItem], Field(validate_default=True)] = []
     """What is left to do."""
 
@@ -570,7 +587,9 @@ class CallEndedEvent(InkboxModel):
     """A call ended. Sent by today's servers only."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: CallEventType
     """What happened."""
     timestamp: datetime
@@ -580,8 +599,8 @@ class CallEndedEvent(InkboxModel):
 
 
 class A2AEventType(OpenEnum):
-    """
-    What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and `a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it.
+    """What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and
+    `a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it.
     """
 
     A2A_TASK_CREATED = "a2a.task.created"
@@ -630,7 +649,7 @@ class A2AEventData(InkboxModel):
     sender: A2AEventCaller | None = None
     """Who wrote the message."""
     message_id: str | None = None
-    """Id of the message; null on cancellation."""
+    """Id of the message; None on cancellation."""
     parts: list[dict[str, Any]] = []
     """What the message holds, such as `{"text": ...}` or `{"data": {...}}`."""
 
@@ -639,7 +658,9 @@ class A2AEvent(InkboxModel):
     """A task between two agents came further. Sent by today's servers only."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: A2AEventType
     """What happened."""
     timestamp: datetime
@@ -649,8 +670,15 @@ class A2AEvent(InkboxModel):
 
 
 class SlackEventType(OpenEnum):
-    """
-    What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`, `slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A message changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`, `slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`, `slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`, `slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The identity's own message: `slack.message_sent`, `slack.message_send_failed`, `slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`, `slack.session_stopped`.
+    """What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`,
+    `slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A
+    message changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`,
+    `slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`,
+    `slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`,
+    `slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The
+    identity's own message: `slack.message_sent`, `slack.message_send_failed`,
+    `slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`,
+    `slack.session_stopped`.
     """
 
     SLACK_DM_RECEIVED = "slack.dm_received"
@@ -756,7 +784,7 @@ class SlackEventData(InkboxModel):
     actor_profile: SlackEventActor | None = None
     """Who did it."""
     sender_access: str | None = None
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
     message_kinds: list[str]
     """Where it was written."""
     event: dict[str, Any]
@@ -874,7 +902,7 @@ class EventCompanionHistoryEntry(InkboxModel):
     attachments: list[dict[str, Any]]
     """Files."""
     sender_access: str | None = None
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class EventCompanionReplyContext(InkboxModel):
@@ -927,7 +955,9 @@ class UnknownEvent(InkboxModel):
     """An event that is newer than this package. Everything that was sent is kept."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: str
     """What happened."""
     timestamp: str | None = None
@@ -952,9 +982,9 @@ class MailEventMessage(InkboxModel):
     to_addresses: list[str]
     """Addresses of the recipients."""
     cc_addresses: list[str] | None
-    """Addresses of further recipients; null when there are none."""
+    """Addresses of further recipients; None when there are none."""
     bcc_addresses: list[str] | None
-    """Addresses of hidden recipients; null when there are none, and on mail that arrived."""
+    """Addresses of hidden recipients; None when there are none, and on mail that arrived."""
     subject: str | None
     """Subject."""
     snippet: str | None
@@ -980,7 +1010,7 @@ class MailEventMessage(InkboxModel):
     body_included_chars: int | None = None
     """Length of `body` in characters."""
     sender_access: str | None = None
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class MailEventData(InkboxModel):
@@ -989,7 +1019,9 @@ class MailEventData(InkboxModel):
     message: MailEventMessage
     """The message."""
     contacts: list[MailEventContact]
-    """Contacts behind the addresses: of mail that arrived behind the sender and every cc, of mail that was sent behind every recipient."""
+    """Contacts behind the addresses: of mail that arrived behind the sender and every cc, of mail that
+    was sent behind every recipient.
+    """
     agent_identities: list[MailEventAgentIdentity]
     """Agent identities of the organization behind the same addresses."""
     context: EventContext | None = None
@@ -1000,7 +1032,9 @@ class MailEvent(InkboxModel):
     """A mail arrived, or a sent one came further."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: MailEventType
     """What happened."""
     timestamp: datetime
@@ -1021,7 +1055,7 @@ class TextEventData(InkboxModel):
     agent_identities: list[EventAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     recipient_phone_number: str | None
-    """The recipient of a group text that this event is about, E.164; null otherwise."""
+    """The recipient of a group text that this event is about, E.164; None otherwise."""
     context: EventContext | None = None
     """What went before, when the subscription asks for it."""
 
@@ -1030,7 +1064,9 @@ class TextEvent(InkboxModel):
     """A text arrived, or a sent one came further."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: TextEventType
     """What happened."""
     timestamp: datetime
@@ -1045,7 +1081,7 @@ class IMessageEventData(InkboxModel):
     """What an iMessage event tells. Either `message` or `reaction` is set."""
 
     message: IMessageEventMessage | None
-    """The message; null for `imessage.reaction_received`."""
+    """The message; None for `imessage.reaction_received`."""
     reaction: IMessageEventReaction | None
     """The tapback, for `imessage.reaction_received`."""
     contacts: list[EventContact]
@@ -1060,7 +1096,9 @@ class IMessageEvent(InkboxModel):
     """An iMessage or a tapback arrived, or a sent message came further."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: IMessageEventType
     """What happened."""
     timestamp: datetime
@@ -1075,7 +1113,9 @@ class SlackEvent(InkboxModel):
     """Something happened in Slack. Sent by today's servers only."""
 
     id: str | None = None
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: SlackEventType
     """What happened."""
     timestamp: datetime

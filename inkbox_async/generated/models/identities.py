@@ -27,8 +27,8 @@ from . import common, tunnels
 
 
 class IdentityStatus(OpenEnum):
-    """
-    Whether an identity is at work: `active`, or `paused`, which keeps its channels and history but delivers no iMessage webhooks.
+    """Whether an identity is at work: `active`, or `paused`, which keeps its channels and history but
+    delivers no iMessage webhooks.
     """
 
     ACTIVE = "active"
@@ -51,7 +51,7 @@ class IdentityMailbox(MailboxDefaults):
     outbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for mail that is sent. Defaults to `filter_mode`."""
     agent_identity_id: UUID | None = None
-    """Id of the identity that owns the mailbox. null only for deleted and system mailboxes."""
+    """Id of the identity that owns the mailbox. None only for deleted and system mailboxes."""
     filter_mode_change_notice: common.FilterModeChangeNotice | None = None
     """Set only in the answer of the mailbox update that changed the filter mode."""
     signature_html: str | None = None
@@ -88,7 +88,10 @@ class IdentityPhoneNumber(PhoneNumberDefaults):
     sms_ready_at: datetime | None = None
     """When the number became ready for SMS."""
     incoming_call_action: str
-    """What happens to incoming calls: `auto_accept` (connected to the WebSocket), `auto_reject`, `webhook` (the webhook decides), `hosted_agent` (Inkbox's own voice agent answers) or `forward` (to another phone)."""
+    """What happens to incoming calls: `auto_accept` (connected to the WebSocket), `auto_reject`,
+    `webhook` (the webhook decides), `hosted_agent` (Inkbox's own voice agent answers) or `forward`
+    (to another phone).
+    """
     client_websocket_url: str | None = None
     """The WebSocket that accepted calls are connected to."""
     incoming_call_webhook_url: str | None = None
@@ -106,7 +109,7 @@ class IdentityPhoneNumber(PhoneNumberDefaults):
     outbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for calls and texts that go out. Defaults to `filter_mode`."""
     state: str | None = None
-    """The US state of a local number, two letters. null for toll-free numbers."""
+    """The US state of a local number, two letters. None for toll-free numbers."""
     country: str = "US"
     """The country of the number, ISO 3166-1 alpha-2."""
     agent_identity_id: UUID | None = None
@@ -138,9 +141,13 @@ class IdentityMailboxCreateOptions(MailboxOptions):
     """How the mailbox of a new identity is made."""
 
     email_local_part: str | None = None
-    """The part of the address before the @. Free on a custom domain; on the platform's domain it must equal the handle. Left out, it is the handle."""
+    """The part of the address before the @. Free on a custom domain; on the platform's domain it must
+    equal the handle. Left out, it is the handle.
+    """
     sending_domain: str | None = None
-    """The bare name of a verified custom domain, or None for the platform's domain. Left out, it is the default of the organization."""
+    """The bare name of a verified custom domain, or None for the platform's domain. Left out, it is the
+    default of the organization.
+    """
 
 
 class IdentityPhoneNumberCreateOptions(PhoneNumberOptions):
@@ -151,13 +158,18 @@ class IdentityPhoneNumberCreateOptions(PhoneNumberOptions):
     state: Annotated[str | None, Field(max_length=2, min_length=2)] = None
     """The US state that the number should belong to, two letters."""
     incoming_call_action: str = "auto_reject"
-    """What happens to incoming calls: `auto_accept` (needs `client_websocket_url`), `auto_reject`, `webhook` (needs `incoming_call_webhook_url`), `hosted_agent`, or `forward` (needs `forwarding_target_type`)."""
+    """What happens to incoming calls: `auto_accept` (needs `client_websocket_url`), `auto_reject`,
+    `webhook` (needs `incoming_call_webhook_url`), `hosted_agent`, or `forward` (needs
+    `forwarding_target_type`).
+    """
     client_websocket_url: str | None = None
     """The `wss://` address that accepted calls are connected to."""
     incoming_call_webhook_url: str | None = None
     """The `https://` address that is asked what to do with a call."""
     forwarding_target_type: str | None = None
-    """What calls are forwarded to: `phone` (needs `forwarding_phone_number`) or `sip` (needs `forwarding_sip_uri`)."""
+    """What calls are forwarded to: `phone` (needs `forwarding_phone_number`) or `sip` (needs
+    `forwarding_sip_uri`).
+    """
     forwarding_phone_number: str | None = None
     """The number that calls are forwarded to, in E.164 form. With `phone` only."""
     forwarding_sip_uri: str | None = None
@@ -168,7 +180,9 @@ class UpdateIdentityRequest(RequestModel):
     """What to change about an identity. What is left out stays as it is."""
 
     agent_handle: str | None = None
-    """A new handle. The tunnel's name and host name follow. Deprecated: on today's servers a handle is for life."""
+    """A new handle. The tunnel's name and host name follow. Deprecated: on today's servers a handle is
+    for life.
+    """
     status: IdentityStatus | None = None
     """`active` or `paused`. Deprecated: today's servers know no pause."""
     display_name: Annotated[str | None, Field(max_length=255)] = None
@@ -180,15 +194,19 @@ class UpdateIdentityRequest(RequestModel):
     contact_sharing_enabled: bool | None = None
     """Whether a dedicated iMessage line shares the agent's name and picture."""
     imessage_number_id: UUID | None = None
-    """Id of the dedicated iMessage line to attach; None returns to the shared service. Admin keys only."""
+    """Id of the dedicated iMessage line to attach; None returns to the shared service. Admin keys only.
+    """
     claim_imessage_number: Literal[True] | None = None
-    """True claims a dedicated iMessage line. Needs an idempotency key. The only value allowed is True. Admin keys only."""
+    """True claims a dedicated iMessage line. Needs an idempotency key. The only value allowed is True.
+    Admin keys only.
+    """
     imessage_filter_mode: common.FilterMode | None = None
     """How contact rules are read for phone and iMessage, in both directions. Admin keys only."""
     mail_filter_mode: common.FilterMode | None = None
     """How contact rules are read for mail, in both directions. Admin keys only."""
     phone_filter_mode: common.FilterMode | None = None
-    """How contact rules are read for calls, texts and iMessages, in both directions. Admin keys only."""
+    """How contact rules are read for calls, texts and iMessages, in both directions. Admin keys only.
+    """
     mail_inbound_filter_mode: common.FilterMode | None = None
     """How contact rules are read for mail that arrives. Not together with `mail_filter_mode`."""
     mail_outbound_filter_mode: common.FilterMode | None = None
@@ -196,13 +214,20 @@ class UpdateIdentityRequest(RequestModel):
     slack_filter_mode: common.FilterMode | None = None
     """How contact rules are read for Slack, in both directions. Admin keys only."""
     slack_inbound_filter_mode: common.FilterMode | None = None
-    """How contact rules are read for Slack messages that arrive. Not together with `slack_filter_mode`."""
+    """How contact rules are read for Slack messages that arrive. Not together with `slack_filter_mode`.
+    """
     slack_outbound_filter_mode: common.FilterMode | None = None
-    """How contact rules are read for Slack messages that are sent. Not together with `slack_filter_mode`."""
+    """How contact rules are read for Slack messages that are sent. Not together with
+    `slack_filter_mode`.
+    """
     phone_inbound_filter_mode: common.FilterMode | None = None
-    """How contact rules are read for calls, texts and iMessages that arrive. Not together with `phone_filter_mode`."""
+    """How contact rules are read for calls, texts and iMessages that arrive. Not together with
+    `phone_filter_mode`.
+    """
     phone_outbound_filter_mode: common.FilterMode | None = None
-    """How contact rules are read for calls, texts and iMessages that go out. Not together with `phone_filter_mode`."""
+    """How contact rules are read for calls, texts and iMessages that go out. Not together with
+    `phone_filter_mode`.
+    """
 
 
 class IdentityAccess(InkboxModel):
@@ -213,7 +238,7 @@ class IdentityAccess(InkboxModel):
     target_identity_id: UUID
     """Id of the identity that may be seen."""
     viewer_identity_id: UUID | None = None
-    """Id of the identity that may see it. null stands for every active identity of the organization."""
+    """Id of the identity that may see it. None stands for every active identity of the organization."""
     created_at: datetime
     """When the grant was made."""
 
@@ -244,7 +269,7 @@ class ApiKey(InkboxModel):
     creator_type: str
     """Whether a `human` or an `agent` made the key."""
     scoped_identity_id: UUID | None = None
-    """Id of the identity that the key belongs to. null for an admin key."""
+    """Id of the identity that the key belongs to. None for an admin key."""
     label: str
     """What the key is called."""
     description: str | None = None
@@ -258,7 +283,7 @@ class ApiKey(InkboxModel):
     last_used_at: datetime | None = None
     """When the key was last used."""
     expires_at: datetime | None = None
-    """When the key stops working. null when it does not expire."""
+    """When the key stops working. None when it does not expire."""
     revoked_at: datetime | None = None
     """When the key was withdrawn."""
     created_at: datetime
@@ -307,8 +332,8 @@ class AgentSignupRequest(RequestModel):
 
 
 class AgentSignupInvitationStatus(OpenEnum):
-    """
-    How far an invitation given at signup has come: `awaiting_verification` by the human, or `accepted`.
+    """How far an invitation given at signup has come: `awaiting_verification` by the human, or
+    `accepted`.
     """
 
     AWAITING_VERIFICATION = "awaiting_verification"
@@ -350,7 +375,7 @@ class AgentSignupResponse(InkboxModel):
     message: str
     """What to do next, for people."""
     invitation: AgentSignupInvitationSummary | None = None
-    """The invitation that was applied. null means that none was."""
+    """The invitation that was applied. None means that none was."""
 
 
 class VerifyAgentSignupRequest(RequestModel):
@@ -370,7 +395,7 @@ class AgentSignupVerifyResponse(InkboxModel):
     message: str
     """What to do next, for people and agents."""
     invitation: AgentSignupInvitationSummary | None = None
-    """The invitation that was applied. null means that none was."""
+    """The invitation that was applied. None means that none was."""
 
 
 class AgentSignupResendResponse(InkboxModel):
@@ -403,7 +428,9 @@ class AgentSignupStatusResponse(InkboxModel):
     claim_status: str
     """`agent_unclaimed` until the human has confirmed, `agent_claimed` after that."""
     human_state: str
-    """What is known of the human: `human_no_account`, `human_account_unverified`, or another word of the server's."""
+    """What is known of the human: `human_no_account`, `human_account_unverified`, or another word of
+    the server's.
+    """
     human_email: str
     """Address of the human who may claim the agent."""
     restrictions: SignupRestrictions
@@ -416,11 +443,15 @@ class WhoamiApiKeyResponse(InkboxModel):
     auth_type: str
     """Always `api_key`."""
     auth_subtype: str | None = None
-    """Kind of key: `api_key.admin_scoped`, `api_key.agent_scoped.claimed` or `api_key.agent_scoped.unclaimed`."""
+    """Kind of key: `api_key.admin_scoped`, `api_key.agent_scoped.claimed` or
+    `api_key.agent_scoped.unclaimed`.
+    """
     organization_id: str | None = None
     """Id of the organization."""
     scope: str | None = None
-    """What the key reaches: `organization:` and the organization's id, or `agent_identity:` and the identity's id."""
+    """What the key reaches: `organization:` and the organization's id, or `agent_identity:` and the
+    identity's id.
+    """
     created_by: str | None = None
     """Who made the key: the id of a user, or of an identity."""
     creator_type: str | None = None
@@ -436,7 +467,7 @@ class WhoamiApiKeyResponse(InkboxModel):
     last_used_at: datetime | None = None
     """When the key was last used."""
     expires_at: datetime | None = None
-    """When the key stops working. null when it does not expire."""
+    """When the key stops working. None when it does not expire."""
 
 
 class WhoamiJwtResponse(InkboxModel):
@@ -464,7 +495,9 @@ class SigningKey(InkboxModel):
     """A new signing key, which is shown this once."""
 
     signing_key: str
-    """The secret that signatures are checked with, with or without the prefix `whsec_`. Keep it; it cannot be shown again."""
+    """The secret that signatures are checked with, with or without the prefix `whsec_`. Keep it; it
+    cannot be shown again.
+    """
     created_at: datetime
     """When the key was created or rotated."""
 
@@ -481,8 +514,11 @@ class SigningKeyStatus(InkboxModel):
 
 
 class SendingDomainStatus(OpenEnum):
-    """
-    How far the verification of a sending domain has come. `not_started`; `awaiting_ownership` (to be proven by a DNS record); `pending` (DNS records are awaited); `dns_invalid` (they are wrong); `verifying`; `verified`, the only state in which mail can be sent; `failed` (not verified within 72 hours, final); `pending_dkim_rotation` (a new DKIM record is awaited); `degraded` (records have gone wrong since); `pending_deletion` (can be taken back for 24 hours).
+    """How far the verification of a sending domain has come. `not_started`; `awaiting_ownership` (to be
+    proven by a DNS record); `pending` (DNS records are awaited); `dns_invalid` (they are wrong);
+    `verifying`; `verified`, the only state in which mail can be sent; `failed` (not verified within
+    72 hours, final); `pending_dkim_rotation` (a new DKIM record is awaited); `degraded` (records
+    have gone wrong since); `pending_deletion` (can be taken back for 24 hours).
     """
 
     NOT_STARTED = "not_started"
@@ -516,18 +552,22 @@ class SetDefaultDomainResult(InkboxModel):
     """The default domain after the change."""
 
     default_domain: str | None = None
-    """The bare name of the default domain. null when it is the platform's."""
+    """The bare name of the default domain. None when it is the platform's."""
 
 
 class AgentIdentitySummary(IdentityModes):
-    """An agent identity. Older servers leave the channels (`mailbox`, `phone_number`, `imessage_number`, `tunnel`) out of lists and of the answers to updates."""
+    """An agent identity. Older servers leave the channels (`mailbox`, `phone_number`,
+    `imessage_number`, `tunnel`) out of lists and of the answers to updates.
+    """
 
     id: UUID
     """Id of the identity."""
     organization_id: str
     """Id of the organization, beginning with `org_`."""
     agent_handle: str
-    """The unique name of the identity: 3 to 63 lower-case letters, digits and single hyphens, without a leading @."""
+    """The unique name of the identity: 3 to 63 lower-case letters, digits and single hyphens, without a
+    leading @.
+    """
     display_name: str | None = None
     """Name shown to people, for instance in the From field of mail."""
     description: str | None = None
@@ -541,7 +581,9 @@ class AgentIdentitySummary(IdentityModes):
     contact_sharing_enabled: bool = True
     """Whether a dedicated iMessage line shares the agent's name and picture."""
     imessage_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
-    """How contact rules are read for phone and iMessage. When the server sends both directions of the phone and they agree, it is what they agree on."""
+    """How contact rules are read for phone and iMessage. When the server sends both directions of the
+    phone and they agree, it is what they agree on.
+    """
     mail_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for mail. When both directions agree, it is what they agree on."""
     mail_inbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
@@ -549,11 +591,17 @@ class AgentIdentitySummary(IdentityModes):
     mail_outbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for mail that is sent. Defaults to `mail_filter_mode`."""
     phone_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
-    """How contact rules are read for calls, texts and iMessages. Defaults to `imessage_filter_mode`. When both directions agree, it is what they agree on."""
+    """How contact rules are read for calls, texts and iMessages. Defaults to `imessage_filter_mode`.
+    When both directions agree, it is what they agree on.
+    """
     phone_inbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
-    """How contact rules are read for calls, texts and iMessages that arrive. Defaults to `phone_filter_mode`."""
+    """How contact rules are read for calls, texts and iMessages that arrive. Defaults to
+    `phone_filter_mode`.
+    """
     phone_outbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
-    """How contact rules are read for calls, texts and iMessages that go out. Defaults to `phone_filter_mode`."""
+    """How contact rules are read for calls, texts and iMessages that go out. Defaults to
+    `phone_filter_mode`.
+    """
     slack_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for Slack. When both directions agree, it is what they agree on."""
     slack_inbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
@@ -567,9 +615,9 @@ class AgentIdentitySummary(IdentityModes):
     mailbox: IdentityMailbox | None = None
     """The mailbox. Every live identity has one."""
     phone_number: IdentityPhoneNumber | None = None
-    """The phone number, or null when the identity has none."""
+    """The phone number, or None when the identity has none."""
     imessage_number: IdentityIMessageNumber | None = None
-    """The dedicated iMessage line, or null when the identity uses the shared service."""
+    """The dedicated iMessage line, or None when the identity uses the shared service."""
     tunnel: tunnels.TunnelSummary | None = None
     """The tunnel. Every live identity has one."""
     notices: list[common.Notice] | None = None
@@ -585,7 +633,9 @@ class AgentIdentitySummary(IdentityModes):
 
 
 class AgentIdentityDetail(AgentIdentitySummary):
-    """An agent identity with its channels, as it is created and fetched. In the answer of an older server to an update the channels are absent, which does not mean that they are gone."""
+    """An agent identity with its channels, as it is created and fetched. In the answer of an older
+    server to an update the channels are absent, which does not mean that they are gone.
+    """
 
 
 class IdentityTunnelCreateOptions(CreateOptions):
@@ -599,7 +649,10 @@ class CreateIdentityRequest(RequestModel):
     """A new identity and the channels it is made with."""
 
     agent_handle: str
-    """The unique name of the identity: 3 to 63 lower-case letters, digits and single hyphens, beginning and ending with a letter or digit. A leading @ is dropped. Names are shared with tunnels and mailbox addresses."""
+    """The unique name of the identity: 3 to 63 lower-case letters, digits and single hyphens, beginning
+    and ending with a letter or digit. A leading @ is dropped. Names are shared with tunnels and
+    mailbox addresses.
+    """
     display_name: Annotated[str | None, Field(max_length=255)] = None
     """Name shown to people, at most 255 characters. Left out, it is the handle."""
     description: str | None = None
@@ -609,15 +662,21 @@ class CreateIdentityRequest(RequestModel):
     contact_sharing_enabled: bool | None = None
     """Whether a dedicated iMessage line shares the agent's name and picture. Left out, it does."""
     claim_imessage_number: Literal[True] | None = None
-    """True claims a dedicated iMessage line for the identity in the same step. Needs `imessage_enabled`. The only value allowed is True."""
+    """True claims a dedicated iMessage line for the identity in the same step. Needs
+    `imessage_enabled`. The only value allowed is True.
+    """
     mailbox: IdentityMailboxCreateOptions | None = None
-    """How the mailbox is made. Left out, its address is the handle at the organization's default domain."""
+    """How the mailbox is made. Left out, its address is the handle at the organization's default
+    domain.
+    """
     tunnel: IdentityTunnelCreateOptions | None = None
     """How the tunnel is made. Left out, TLS ends at the edge."""
     phone_number: IdentityPhoneNumberCreateOptions | None = None
     """Provisions a phone number along with the identity."""
     vault_secret_ids: UUID | str | list[UUID] | None = None
-    """Vault secrets that the identity may use: an id, a list of ids, or `*` (also `all`) for every active secret of the organization's vault."""
+    """Vault secrets that the identity may use: an id, a list of ids, or `*` (also `all`) for every
+    active secret of the organization's vault.
+    """
 
 
 WhoamiResponse: TypeAlias = Annotated[

@@ -27,8 +27,9 @@ class IMessageService(OpenEnum):
 
 
 class IMessageDeliveryStatus(OpenEnum):
-    """
-    How far a message has come. Outbound: `registered`, `pending` and `queued` before it leaves, `accepted` and `sent` on its way, `delivered` at the device, `declined` (refused) or `error` (failed). Inbound: `received`.
+    """How far a message has come. Outbound: `registered`, `pending` and `queued` before it leaves,
+    `accepted` and `sent` on its way, `delivered` at the device, `declined` (refused) or `error`
+    (failed). Inbound: `received`.
     """
 
     REGISTERED = "registered"
@@ -43,8 +44,8 @@ class IMessageDeliveryStatus(OpenEnum):
 
 
 class IMessageReactionType(OpenEnum):
-    """
-    A tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, `eyes` (on newer servers), or `custom`, an emoji of the person's choice, which can be received but not sent.
+    """A tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, `eyes` (on newer
+    servers), or `custom`, an emoji of the person's choice, which can be received but not sent.
     """
 
     LOVE = "love"
@@ -58,8 +59,9 @@ class IMessageReactionType(OpenEnum):
 
 
 class IMessageSendStyle(OpenEnum):
-    """
-    The effect that a message is shown with. On the whole screen: `celebration`, `shooting_star`, `fireworks`, `lasers`, `love`, `confetti`, `balloons`, `spotlight`, `echo`. On the bubble: `invisible` (hidden until it is touched), `gentle`, `loud`, `slam`.
+    """The effect that a message is shown with. On the whole screen: `celebration`, `shooting_star`,
+    `fireworks`, `lasers`, `love`, `confetti`, `balloons`, `spotlight`, `echo`. On the bubble:
+    `invisible` (hidden until it is touched), `gentle`, `loud`, `slam`.
     """
 
     CELEBRATION = "celebration"
@@ -78,8 +80,8 @@ class IMessageSendStyle(OpenEnum):
 
 
 class IMessageAssignmentStatus(OpenEnum):
-    """
-    Whether a person is connected with an agent: `active`, or no more: `released`. The person can connect again.
+    """Whether a person is connected with an agent: `active`, or no more: `released`. The person can
+    connect again.
     """
 
     ACTIVE = "active"
@@ -113,7 +115,9 @@ class IMessageTriageNumber(InkboxModel):
     number: str
     """Phone number in E.164 form. It may change; ask for it when it is needed."""
     connect_command: str
-    """What a person texts to the number. It names the identity of an agent key; for an admin key, a placeholder stands in the place of the handle."""
+    """What a person texts to the number. It names the identity of an agent key; for an admin key, a
+    placeholder stands in the place of the handle.
+    """
 
 
 class IMessageMediaItem(InkboxModel):
@@ -181,11 +185,11 @@ class IMessage(MediaDefaults):
     conversation_id: UUID
     """Id of its conversation."""
     assignment_id: UUID | None = None
-    """Id of the connection that it went over. null in groups and on dedicated lines."""
+    """Id of the connection that it went over. None in groups and on dedicated lines."""
     direction: str
     """Which way it went: `inbound` from the person, `outbound` from the agent."""
     remote_number: str | None = None
-    """Phone number of the person in E.164 form. null in groups."""
+    """Phone number of the person in E.164 form. None in groups."""
     content: str | None = None
     """The text."""
     message_type: str
@@ -201,7 +205,7 @@ class IMessage(MediaDefaults):
     send_style: IMessageSendStyle | None = None
     """The effect that it was sent with."""
     media: list[IMessageMediaItem] | None = None
-    """Files. null when there are none."""
+    """Files. None when there are none."""
     was_downgraded: bool | None = None
     """Whether it went out as SMS or RCS because iMessage was not possible."""
     status: IMessageDeliveryStatus | None = None
@@ -217,7 +221,7 @@ class IMessage(MediaDefaults):
     is_blocked: bool = False
     """Whether contact rules kept it out when it arrived. Agent keys do not see such messages."""
     recipients: list[IMessageRecipient] | None = None
-    """What became of it for each recipient. null for inbound messages."""
+    """What became of it for each recipient. None for inbound messages."""
     reactions: list[IMessageMessageReaction] | None = None
     """The tapbacks it bears now, oldest first."""
     sender_number: str | None = None
@@ -237,7 +241,9 @@ class IMessage(MediaDefaults):
 
 
 class SendIMessageRequest(RequestModel):
-    """A message to send to a connected person. Exactly one of `to` and `conversation_id` names the person."""
+    """A message to send to a connected person. Exactly one of `to` and `conversation_id` names the
+    person.
+    """
 
     to: str | None = None
     """Phone number of the person in E.164 form."""
@@ -246,7 +252,8 @@ class SendIMessageRequest(RequestModel):
     text: Annotated[str | None, Field(max_length=18995)] = None
     """The text, about 19,000 characters at most. Needed unless there are media."""
     media_urls: Annotated[list[str] | None, Field(max_length=1)] = None
-    """Address of one file: one that anybody can fetch, or the `media_url` of `imessages.upload_media`."""
+    """Address of one file: one that anybody can fetch, or the `media_url` of `imessages.upload_media`.
+    """
     send_style: IMessageSendStyle | None = None
     """The effect that the message is shown with."""
 
@@ -264,21 +271,23 @@ class IMessageConversation(AssignmentDefaults):
     id: UUID
     """Id of the conversation."""
     assignment_id: UUID | None = None
-    """Id of the connection with the person, the latest one. null in groups and on dedicated lines."""
+    """Id of the connection with the person, the latest one. None in groups and on dedicated lines."""
     remote_number: str | None = None
-    """Phone number of the person in E.164 form. null in groups."""
+    """Phone number of the person in E.164 form. None in groups."""
     created_at: datetime
     """When the conversation began."""
     updated_at: datetime
     """When it last changed."""
     assignment_status: IMessageAssignmentStatus | None = IMessageAssignmentStatus.ACTIVE
-    """Whether the person is still connected. Unless it is `active`, sends and tapbacks are refused until the person connects again. Older servers leave it out for connections that are active."""
+    """Whether the person is still connected. Unless it is `active`, sends and tapbacks are refused
+    until the person connects again. Older servers leave it out for connections that are active.
+    """
     participants: list[str] | None = None
     """Who is in the group, as far as known."""
     is_group: bool = False
     """Whether it is a group."""
     group_creation_status: IMessageGroupCreationStatus | None = None
-    """How far a group has come. null for conversations with one person."""
+    """How far a group has come. None for conversations with one person."""
 
     _null_defaults = null_defaults("is_group")
 
@@ -289,9 +298,9 @@ class IMessageConversationSummary(AssignmentDefaults):
     id: UUID
     """Id of the conversation."""
     assignment_id: UUID | None = None
-    """Id of the connection with the person, the latest one. null in groups and on dedicated lines."""
+    """Id of the connection with the person, the latest one. None in groups and on dedicated lines."""
     remote_number: str | None = None
-    """Phone number of the person in E.164 form. null in groups."""
+    """Phone number of the person in E.164 form. None in groups."""
     latest_text: str | None = None
     """Text of the latest message."""
     latest_message_at: datetime | None = None
@@ -305,13 +314,15 @@ class IMessageConversationSummary(AssignmentDefaults):
     total_count: int = 0
     """Number of messages."""
     assignment_status: IMessageAssignmentStatus | None = IMessageAssignmentStatus.ACTIVE
-    """Whether the person is still connected. Unless it is `active`, sends and tapbacks are refused until the person connects again. Older servers leave it out for connections that are active."""
+    """Whether the person is still connected. Unless it is `active`, sends and tapbacks are refused
+    until the person connects again. Older servers leave it out for connections that are active.
+    """
     participants: list[str] | None = None
     """Who is in the group, as far as known."""
     is_group: bool = False
     """Whether it is a group."""
     group_creation_status: IMessageGroupCreationStatus | None = None
-    """How far a group has come. null for conversations with one person."""
+    """How far a group has come. None for conversations with one person."""
     created_at: datetime | None = None
     """When the conversation began. Not every server tells."""
     updated_at: datetime | None = None
@@ -347,7 +358,9 @@ class SendIMessageReactionRequest(RequestModel):
     message_id: UUID
     """Id of the message that it is for."""
     reaction: IMessageReactionType
-    """Which tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, or on newer servers `eyes`."""
+    """Which tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, or on newer servers
+    `eyes`.
+    """
     part_index: Annotated[int, Field(ge=0)] = 0
     """Which part of the message it is for, from 0."""
 
@@ -360,7 +373,7 @@ class IMessageReaction(InkboxModel):
     conversation_id: UUID
     """Id of the conversation."""
     assignment_id: UUID | None = None
-    """Id of the connection that it went over. null in groups."""
+    """Id of the connection that it went over. None in groups."""
     target_message_id: UUID
     """Id of the message that bears it."""
     direction: str
@@ -459,8 +472,12 @@ class UpdateIMessageContactRuleRequest(RequestModel):
     action: IMessageRuleAction | None = None
     """What the rule does with the number."""
     status: common.ContactRuleStatus | None = None
-    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it."""
+    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it.
+    """
     direction: common.ContactRuleDirection | None = None
     """Which messages the rule covers from now on. Not known to older servers."""
     apply_to: common.ContactRuleDirection | None = None
-    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to older servers."""
+    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old
+    one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to
+    older servers.
+    """

@@ -26,8 +26,9 @@ class MessageDirection(OpenEnum):
 
 
 class MessageStatus(OpenEnum):
-    """
-    How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or `bounced` (refused by the recipient's server, or complained about) or `failed` (given up). Inbound: `received`. `deleted` messages are not returned.
+    """How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or
+    `bounced` (refused by the recipient's server, or complained about) or `failed` (given up).
+    Inbound: `received`. `deleted` messages are not returned.
     """
 
     QUEUED = "queued"
@@ -40,8 +41,8 @@ class MessageStatus(OpenEnum):
 
 
 class ForwardMode(OpenEnum):
-    """
-    How a message is forwarded: `inline` quotes its body and attaches its attachments again, `wrapped` attaches the original as one `message/rfc822` part.
+    """How a message is forwarded: `inline` quotes its body and attaches its attachments again,
+    `wrapped` attaches the original as one `message/rfc822` part.
     """
 
     INLINE = "inline"
@@ -49,8 +50,8 @@ class ForwardMode(OpenEnum):
 
 
 class ThreadFolder(OpenEnum):
-    """
-    Where a thread is filed: `inbox`, `spam`, `archive`, or `blocked`, which only the server assigns, to mail that contact rules keep out.
+    """Where a thread is filed: `inbox`, `spam`, `archive`, or `blocked`, which only the server assigns,
+    to mail that contact rules keep out.
     """
 
     INBOX = "inbox"
@@ -69,19 +70,21 @@ class Mailbox(MailboxDefaults):
     sending_domain: str = ""
     """The bare domain that mail is sent from. Read from the address when the server leaves it out."""
     filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
-    """How contact rules are read. When `inbound_filter_mode` and `outbound_filter_mode` are equal, it is their common value."""
+    """How contact rules are read. When `inbound_filter_mode` and `outbound_filter_mode` are equal, it
+    is their common value.
+    """
     inbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for mail that arrives. Defaults to `filter_mode`."""
     outbound_filter_mode: common.FilterMode = common.FilterMode.BLACKLIST
     """How contact rules are read for mail that is sent. Defaults to `filter_mode`."""
     agent_identity_id: UUID | None = None
-    """Id of the identity that owns the mailbox. null only for deleted and system mailboxes."""
+    """Id of the identity that owns the mailbox. None only for deleted and system mailboxes."""
     filter_mode_change_notice: common.FilterModeChangeNotice | None = None
     """Set only in the answer of the update that changed the filter mode."""
     storage_used_bytes: int = 0
     """Storage that the mailbox uses, in bytes."""
     storage_limit_bytes: int | None = None
-    """Storage that the mailbox may use, in bytes. null when the server has not worked it out."""
+    """Storage that the mailbox may use, in bytes. None when the server has not worked it out."""
     signature_html: str | None = None
     """Signature for the HTML body of outgoing mail."""
     signature_text: str | None = None
@@ -104,7 +107,9 @@ class UpdateMailboxRequest(RequestModel):
     filter_mode: common.FilterMode | None = None
     """How contact rules are read, in both directions. Admin keys only."""
     signature_html: Annotated[str | None, Field(max_length=16384)] = None
-    """Signature for the HTML body of outgoing mail, at most 16,384 characters; None clears it. The server sanitises it, and derives `signature_text` from it when there is none."""
+    """Signature for the HTML body of outgoing mail, at most 16,384 characters; None clears it. The
+    server sanitises it, and derives `signature_text` from it when there is none.
+    """
     signature_text: Annotated[str | None, Field(max_length=16384)] = None
     """Signature for the plain-text body, at most 16,384 characters; None clears it."""
     signature_enabled: bool | None = None
@@ -151,7 +156,7 @@ class Message(InkboxModel):
     open_count: int = 0
     """About how often a message sent with open tracking was opened."""
     import_job_id: UUID | None = None
-    """Id of the import that brought the message in. null for mail that was received or sent here."""
+    """Id of the import that brought the message in. None for mail that was received or sent here."""
 
     _null_defaults = null_defaults("open_count")
 
@@ -168,7 +173,9 @@ class AttachmentMetadata(ItemAccess):
 
 
 class ReplyAllRecipients(InkboxModel):
-    """Whom a reply to everybody goes to: the sender and everybody in To and Cc, without the mailbox itself and without blind copies."""
+    """Whom a reply to everybody goes to: the sender and everybody in To and Cc, without the mailbox
+    itself and without blind copies.
+    """
 
     to: list[str] = []
     """Addresses for the To field."""
@@ -184,7 +191,7 @@ class MessagePage(InkboxModel):
     items: list[Message]
     """The messages."""
     next_cursor: str | None = None
-    """Opaque mark to pass for the next page. null on the last page."""
+    """Opaque mark to pass for the next page. None on the last page."""
     has_more: bool
     """Whether there is a next page."""
 
@@ -199,7 +206,9 @@ class MailAttachment(RequestModel):
     content_base64: str
     """The content in standard base64."""
     content_id: str | None = None
-    """Makes the file an inline image: the HTML body shows it as `cid:<content_id>`. Needs an `image/*` type and an HTML body, and must be unique in the message. Not allowed when forwarding."""
+    """Makes the file an inline image: the HTML body shows it as `cid:<content_id>`. Needs an `image/*`
+    type and an HTML body, and must be unique in the message. Not allowed when forwarding.
+    """
 
 
 class MessageRecipients(RequestModel):
@@ -236,7 +245,9 @@ class SendMessageRequest(RequestModel):
     body_html: str | None = None
     """The HTML body."""
     in_reply_to_message_id: str | None = None
-    """The message that this one answers, so that it joins its thread: an RFC 5322 Message-ID (`Message.message_id`) or the id of a message in this mailbox (`Message.id`)."""
+    """The message that this one answers, so that it joins its thread: an RFC 5322 Message-ID
+    (`Message.message_id`) or the id of a message in this mailbox (`Message.id`).
+    """
     attachments: list[MailAttachment] | None = None
     """Files to send along, 25 MB in all."""
     track_opens: bool | None = None
@@ -337,7 +348,7 @@ class ThreadPage(InkboxModel):
     items: list[Thread]
     """The threads."""
     next_cursor: str | None = None
-    """Opaque mark to pass for the next page. null on the last page."""
+    """Opaque mark to pass for the next page. None on the last page."""
     has_more: bool
     """Whether there is a next page."""
 
@@ -357,8 +368,8 @@ class MailRuleAction(OpenEnum):
 
 
 class MailRuleMatchType(OpenEnum):
-    """
-    What a rule compares: `exact_email` the whole address, `domain` the part after the @ (without its subdomains). A rule for the address comes before one for its domain.
+    """What a rule compares: `exact_email` the whole address, `domain` the part after the @ (without its
+    subdomains). A rule for the address comes before one for its domain.
     """
 
     EXACT_EMAIL = "exact_email"
@@ -411,11 +422,15 @@ class UpdateMailContactRuleRequest(RequestModel):
     action: MailRuleAction | None = None
     """What the rule does with the mail it matches."""
     status: common.ContactRuleStatus | None = None
-    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it."""
+    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it.
+    """
     direction: common.ContactRuleDirection | None = None
     """Which mail the rule covers from now on. Not known to older servers."""
     apply_to: common.ContactRuleDirection | None = None
-    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to older servers."""
+    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old
+    one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to
+    older servers.
+    """
 
 
 class MessageDetail(Message):

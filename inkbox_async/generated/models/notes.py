@@ -63,7 +63,7 @@ class Note(InkboxModel):
     created_by: str
     """Who wrote it, as the server knows the caller; an id such as `user_...` for people."""
     title: str | None = None
-    """The title, or null when there is none."""
+    """The title, or None when there is none."""
     body: str
     """The text, plain or Markdown, byte for byte as it was given."""
     status: str

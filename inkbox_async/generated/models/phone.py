@@ -32,11 +32,15 @@ class ProvisionPhoneNumberRequest(RequestModel):
     agent_handle: Annotated[str, Field(min_length=1)]
     """Handle of the identity that the number is for, with or without a leading @."""
     type: str = "local"
-    """Kind of number: `local`, or `toll_free`, which today's servers refuse and which can receive texts only."""
+    """Kind of number: `local`, or `toll_free`, which today's servers refuse and which can receive texts
+    only.
+    """
     state: Annotated[str | None, Field(max_length=2, min_length=2)] = None
     """The US state that a local number should belong to, two letters."""
     incoming_call_action: str | None = None
-    """What happens to incoming calls: `auto_accept` (needs `client_websocket_url`), `auto_reject` (the server's default), `webhook` (needs `incoming_call_webhook_url`), `hosted_agent`, or `forward`."""
+    """What happens to incoming calls: `auto_accept` (needs `client_websocket_url`), `auto_reject` (the
+    server's default), `webhook` (needs `incoming_call_webhook_url`), `hosted_agent`, or `forward`.
+    """
     client_websocket_url: str | None = None
     """The `wss://` address that accepted calls are connected to."""
     incoming_call_webhook_url: str | None = None
@@ -46,10 +50,13 @@ class ProvisionPhoneNumberRequest(RequestModel):
 
 
 class UpdatePhoneNumberRequest(RequestModel):
-    """The settings of a phone number to change. What is left out stays as it is, null clears it."""
+    """The settings of a phone number to change. What is left out stays as it is, None clears it."""
 
     incoming_call_action: str | None = None
-    """What happens to incoming calls: `auto_accept` (needs a `client_websocket_url`, given or stored), `auto_reject`, `webhook` (needs an `incoming_call_webhook_url`), `hosted_agent` (Inkbox's own voice agent answers) or `forward` (needs a target). None is `auto_reject`."""
+    """What happens to incoming calls: `auto_accept` (needs a `client_websocket_url`, given or stored),
+    `auto_reject`, `webhook` (needs an `incoming_call_webhook_url`), `hosted_agent` (Inkbox's own
+    voice agent answers) or `forward` (needs a target). None is `auto_reject`.
+    """
     client_websocket_url: str | None = None
     """The `wss://` address that accepted calls are connected to. None clears it."""
     incoming_call_webhook_url: str | None = None
@@ -57,7 +64,9 @@ class UpdatePhoneNumberRequest(RequestModel):
     filter_mode: common.FilterMode | None = None
     """How contact rules are read, in both directions. Admin keys only."""
     forwarding_target_type: str | None = None
-    """What calls are forwarded to: `phone` (needs `forwarding_phone_number`) or `sip` (needs `forwarding_sip_uri`). Not known to older servers."""
+    """What calls are forwarded to: `phone` (needs `forwarding_phone_number`) or `sip` (needs
+    `forwarding_sip_uri`). Not known to older servers.
+    """
     forwarding_phone_number: str | None = None
     """The number that calls are forwarded to, in E.164 form."""
     forwarding_sip_uri: str | None = None
@@ -72,8 +81,8 @@ class CallDirection(OpenEnum):
 
 
 class CallStatus(OpenEnum):
-    """
-    How far a call has come: `initiated`, `ringing`, `answered`, and in the end `completed`, `failed` (not taken, or not possible) or `canceled` (given up before it was answered).
+    """How far a call has come: `initiated`, `ringing`, `answered`, and in the end `completed`, `failed`
+    (not taken, or not possible) or `canceled` (given up before it was answered).
     """
 
     INITIATED = "initiated"
@@ -85,8 +94,9 @@ class CallStatus(OpenEnum):
 
 
 class HangupReason(OpenEnum):
-    """
-    Why a call ended: the identity (`local`) or the other party (`remote`) hung up, it lasted too long (`max_duration`), an answering machine took it (`voicemail`), or it was declined (`rejected`).
+    """Why a call ended: the identity (`local`) or the other party (`remote`) hung up, it lasted too
+    long (`max_duration`), an answering machine took it (`voicemail`), or it was declined
+    (`rejected`).
     """
 
     LOCAL = "local"
@@ -105,8 +115,8 @@ class TranscriptParty(OpenEnum):
 
 
 class CallOrigin(OpenEnum):
-    """
-    The kind of line that a call goes over: the identity's phone number (`dedicated_number`), the shared iMessage line (`shared_imessage_number`) or its own one (`dedicated_imessage_number`).
+    """The kind of line that a call goes over: the identity's phone number (`dedicated_number`), the
+    shared iMessage line (`shared_imessage_number`) or its own one (`dedicated_imessage_number`).
     """
 
     DEDICATED_NUMBER = "dedicated_number"
@@ -115,8 +125,8 @@ class CallOrigin(OpenEnum):
 
 
 class CallMode(OpenEnum):
-    """
-    Who speaks for the identity: its own program at the other end of a WebSocket (`client_websocket`), or Inkbox's agent (`hosted_agent`).
+    """Who speaks for the identity: its own program at the other end of a WebSocket
+    (`client_websocket`), or Inkbox's agent (`hosted_agent`).
     """
 
     CLIENT_WEBSOCKET = "client_websocket"
@@ -124,8 +134,8 @@ class CallMode(OpenEnum):
 
 
 class HostedAgentAuthorityMode(OpenEnum):
-    """
-    How much Inkbox's agent may do in a call: what concerns the contact (`contact_scoped`), or everything (`yolo`).
+    """How much Inkbox's agent may do in a call: what concerns the contact (`contact_scoped`), or
+    everything (`yolo`).
     """
 
     CONTACT_SCOPED = "contact_scoped"
@@ -133,8 +143,8 @@ class HostedAgentAuthorityMode(OpenEnum):
 
 
 class VoicemailDetection(OpenEnum):
-    """
-    Whether answering machines are listened for: `enabled` or `disabled`. Superseded by `OnVoicemail`.
+    """Whether answering machines are listened for: `enabled` or `disabled`. Superseded by
+    `OnVoicemail`.
     """
 
     ENABLED = "enabled"
@@ -142,8 +152,8 @@ class VoicemailDetection(OpenEnum):
 
 
 class OnVoicemail(OpenEnum):
-    """
-    What happens when an answering machine takes a call: a message is spoken (`leave_message`), the call ends (`hang_up`), or the machine is treated like a person (`ignore`).
+    """What happens when an answering machine takes a call: a message is spoken (`leave_message`), the
+    call ends (`hang_up`), or the machine is treated like a person (`ignore`).
     """
 
     LEAVE_MESSAGE = "leave_message"
@@ -224,7 +234,7 @@ class PhoneCall(InkboxModel):
     id: UUID
     """Id of the call."""
     local_phone_number: str | None = None
-    """The identity's number in E.164 form; null for calls over the shared iMessage line."""
+    """The identity's number in E.164 form; None for calls over the shared iMessage line."""
     remote_phone_number: str
     """The other party's number in E.164 form."""
     direction: CallDirection
@@ -234,9 +244,9 @@ class PhoneCall(InkboxModel):
     client_websocket_url: str | None = None
     """The WebSocket at which the agent takes part in the call."""
     use_inkbox_tts: bool | None = None
-    """Whether Inkbox speaks the agent's text. null until the agent has said so in the handshake."""
+    """Whether Inkbox speaks the agent's text. None until the agent has said so in the handshake."""
     use_inkbox_stt: bool | None = None
-    """Whether Inkbox writes down what is said. null until the agent has said so in the handshake."""
+    """Whether Inkbox writes down what is said. None until the agent has said so in the handshake."""
     hangup_reason: HangupReason | None = None
     """Why the call ended."""
     started_at: datetime | None = None
@@ -266,7 +276,7 @@ class PhoneCall(InkboxModel):
     forwardings: Annotated[list[PhoneCallForwarding], Field(validate_default=True)] = []
     """The times that the call was forwarded, oldest first. `connections` has them, too."""
     connections: list[PhoneCallConnection] | None = None
-    """Everybody else who was connected to the call, oldest first. null on servers that do not tell."""
+    """Everybody else who was connected to the call, oldest first. None on servers that do not tell."""
     duration_seconds: int | None = None
     """How long the call lasted, where the server tells it."""
 
@@ -312,15 +322,22 @@ class PlaceCallRequest(RequestModel):
     to_number: str
     """The number to call in E.164 form."""
     from_number: str | None = None
-    """The organization's number to call from, in E.164 form. Needed for `dedicated_number`, refused for other origins."""
+    """The organization's number to call from, in E.164 form. Needed for `dedicated_number`, refused for
+    other origins.
+    """
     client_websocket_url: str | None = None
-    """The `wss://` address at which the agent takes part in the call. Left out, the one that is stored with the number."""
+    """The `wss://` address at which the agent takes part in the call. Left out, the one that is stored
+    with the number.
+    """
     origination: CallOrigin = CallOrigin.DEDICATED_NUMBER
     """The kind of line to call from. Older servers know `dedicated_number` only and ignore it."""
     mode: CallMode = CallMode.CLIENT_WEBSOCKET
-    """Who speaks for the identity. Older servers know `client_websocket` only and ignore it: `mode` in the answer tells."""
+    """Who speaks for the identity. Older servers know `client_websocket` only and ignore it: `mode` in
+    the answer tells.
+    """
     agent_identity_id: UUID | None = None
-    """The identity that calls, for origins other than `dedicated_number`. Agent keys may leave it out."""
+    """The identity that calls, for origins other than `dedicated_number`. Agent keys may leave it out.
+    """
     hosted_agent_authority_mode: HostedAgentAuthorityMode | None = None
     """How much Inkbox's agent may do. Left out, what is saved for the identity."""
     voicemail_detection: VoicemailDetection | None = None
@@ -343,7 +360,9 @@ class PhoneTranscript(InkboxModel):
     seq: int
     """Its place among everything that was said in the call, from 0."""
     ts_ms: int
-    """When it was said, in milliseconds. Servers differ on the origin; most count from the call's start."""
+    """When it was said, in milliseconds. Servers differ on the origin; most count from the call's
+    start.
+    """
     party: TranscriptParty
     """Who said it."""
     text: str
@@ -369,8 +388,9 @@ class TextType(OpenEnum):
 
 
 class SmsDeliveryStatus(OpenEnum):
-    """
-    How far a sent text has come: `queued`, then `sent` (the carrier has it), then `delivered`, `delivery_failed` or `delivery_unconfirmed` (nobody said so in time). `sending_failed` when the carrier never took it, `blocked_spam_filter` when the platform refused it.
+    """How far a sent text has come: `queued`, then `sent` (the carrier has it), then `delivered`,
+    `delivery_failed` or `delivery_unconfirmed` (nobody said so in time). `sending_failed` when the
+    carrier never took it, `blocked_spam_filter` when the platform refused it.
     """
 
     QUEUED = "queued"
@@ -383,8 +403,8 @@ class SmsDeliveryStatus(OpenEnum):
 
 
 class TextMessageOrigin(OpenEnum):
-    """
-    Who made a text: somebody sent it (`user_initiated`), or the service answered by itself to a word like STOP (`auto_reply`).
+    """Who made a text: somebody sent it (`user_initiated`), or the service answered by itself to a word
+    like STOP (`auto_reply`).
     """
 
     USER_INITIATED = "user_initiated"
@@ -399,7 +419,9 @@ class TextMediaItem(InkboxModel):
     size: int
     """Size in bytes."""
     url: str
-    """Where the content can be downloaded without an API key. Works for an hour; getting the text again makes a new one."""
+    """Where the content can be downloaded without an API key. Works for an hour; getting the text again
+    makes a new one.
+    """
 
 
 class TextMessageRecipient(InkboxModel):
@@ -426,7 +448,9 @@ class TextMessageRecipient(InkboxModel):
 
 
 class TextMessage(TextDefaults):
-    """A text. `error_code`, `error_detail`, `sent_at`, `delivered_at` and `failed_at` are told for texts sent to one person; those of a group's members are in `recipients`."""
+    """A text. `error_code`, `error_detail`, `sent_at`, `delivered_at` and `failed_at` are told for
+    texts sent to one person; those of a group's members are in `recipients`.
+    """
 
     id: UUID
     """Id of the text."""
@@ -435,17 +459,17 @@ class TextMessage(TextDefaults):
     local_phone_number: str
     """The organization's number in E.164 form."""
     remote_phone_number: str | None = None
-    """The other party's number in E.164 form; null for texts sent to a group."""
+    """The other party's number in E.164 form; None for texts sent to a group."""
     text: str | None = None
     """The words."""
     type: TextType
     """`sms` or `mms`."""
     media: list[TextMediaItem] | None = None
-    """Files of an MMS; null when there are none."""
+    """Files of an MMS; None when there are none."""
     is_read: bool
     """Whether the text was marked as read. Means nothing for sent ones."""
     delivery_status: SmsDeliveryStatus | None = None
-    """How far a sent text has come, for a group taken together; null for received ones."""
+    """How far a sent text has come, for a group taken together; None for received ones."""
     origin: TextMessageOrigin = TextMessageOrigin.USER_INITIATED
     """Who made the text."""
     error_code: str | None = None
@@ -465,7 +489,7 @@ class TextMessage(TextDefaults):
     sender_phone_number: str | None = None
     """Who wrote a received text, in E.164 form."""
     recipients: list[TextMessageRecipient] | None = None
-    """Each recipient of a sent text; null for received ones."""
+    """Each recipient of a sent text; None for received ones."""
     created_at: datetime
     """When the text was received or accepted for sending."""
     updated_at: datetime
@@ -475,10 +499,14 @@ class TextMessage(TextDefaults):
 
 
 class SendTextRequest(RequestModel):
-    """A text to send. Either `to` or `conversation_id` says to whom, at least one of `text` and `media_urls` what."""
+    """A text to send. Either `to` or `conversation_id` says to whom, at least one of `text` and
+    `media_urls` what.
+    """
 
     to: str | list[str] | None = None
-    """Number of the recipient in E.164 form, or a list of 1 to 8; two and more get a group MMS. Not together with `conversation_id`."""
+    """Number of the recipient in E.164 form, or a list of 1 to 8; two and more get a group MMS. Not
+    together with `conversation_id`.
+    """
     conversation_id: UUID | None = None
     """The conversation to write into. Not together with `to`."""
     text: str | None = None
@@ -502,7 +530,7 @@ class TextConversationSummary(InkboxModel):
     id: UUID | None = None
     """Id of the conversation."""
     remote_phone_number: str | None = None
-    """The other party's number in E.164 form; null for groups."""
+    """The other party's number in E.164 form; None for groups."""
     participants: list[str] | None = None
     """Numbers of everybody else who takes part."""
     is_group: bool = False
@@ -536,7 +564,7 @@ class TextConversationUpdateResult(ItemAccess):
     """What an update of a conversation has changed."""
 
     remote_phone_number: str | None = None
-    """The other party's number in E.164 form; null for groups."""
+    """The other party's number in E.164 form; None for groups."""
     conversation_id: UUID | None = None
     """Id of the conversation."""
     is_read: bool
@@ -573,9 +601,9 @@ class SmsOptIn(InkboxModel):
     source: SmsOptInSource
     """How it became known."""
     opted_in_at: datetime | None = None
-    """When the person agreed; null while opted out."""
+    """When the person agreed; None while opted out."""
     opted_out_at: datetime | None = None
-    """When the person declined; null while opted in."""
+    """When the person declined; None while opted in."""
     created_at: datetime
     """When something was first known of the person."""
     updated_at: datetime
@@ -641,8 +669,12 @@ class UpdatePhoneContactRuleRequest(RequestModel):
     action: PhoneRuleAction | None = None
     """What the rule does with the number it matches."""
     status: common.ContactRuleStatus | None = None
-    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it."""
+    """Whether the rule takes effect: `active` or `paused`. Deprecated: today's servers may refuse it.
+    """
     direction: common.ContactRuleDirection | None = None
     """Which calls and texts the rule covers from now on. Not known to older servers."""
     apply_to: common.ContactRuleDirection | None = None
-    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to older servers."""
+    """The one side, `inbound` or `outbound`, that the new `action` is for; the other side keeps the old
+    one, and the rule may be split in two. Only with `action`, not with `direction`. Not known to
+    older servers.
+    """

@@ -50,7 +50,7 @@ class SandboxOrganization(InkboxModel):
 
 
 class PlanLimits(InkboxModel):
-    """What the plan of an organization allows. null is no limit."""
+    """What the plan of an organization allows. None is no limit."""
 
     identities: int | None = None
     """Number of live identities."""
@@ -67,7 +67,9 @@ class PlanLimits(InkboxModel):
     imessage_sends_per_day: int | None = None
     """iMessages that one identity may send in 24 hours."""
     imessages_before_first_word: int | None = None
-    """iMessages that an identity may send to a connected person who has not written yet. Today's servers allow 0."""
+    """iMessages that an identity may send to a connected person who has not written yet. Today's
+    servers allow 0.
+    """
     calls_per_day: int | None = None
     """Calls that the organization may place in 24 hours."""
     call_minutes_per_day: int | None = None
@@ -75,7 +77,7 @@ class PlanLimits(InkboxModel):
 
 
 class PlanLimitsUpdate(RequestModel):
-    """Limits to change. What is left out stays as it is, null lifts the limit."""
+    """Limits to change. What is left out stays as it is, None lifts the limit."""
 
     identities: Annotated[int | None, Field(ge=0)] = None
     """Number of live identities."""
@@ -92,7 +94,9 @@ class PlanLimitsUpdate(RequestModel):
     imessage_sends_per_day: Annotated[int | None, Field(ge=0)] = None
     """iMessages that one identity may send in 24 hours."""
     imessages_before_first_word: Annotated[int | None, Field(ge=0)] = None
-    """iMessages that an identity may send to a connected person who has not written yet. Today's servers allow 0."""
+    """iMessages that an identity may send to a connected person who has not written yet. Today's
+    servers allow 0.
+    """
     calls_per_day: Annotated[int | None, Field(ge=0)] = None
     """Calls that the organization may place in 24 hours."""
     call_minutes_per_day: Annotated[int | None, Field(ge=0)] = None
@@ -118,7 +122,9 @@ class UpdateSandboxOrganizationRequest(RequestModel):
     customer_campaign: bool | None = None
     """Whether the organization has an active 10DLC campaign of its own."""
     vault_access_inlined: bool | None = None
-    """Whether secrets are described with their access rules, as today's servers do. Older ones told rules on request only."""
+    """Whether secrets are described with their access rules, as today's servers do. Older ones told
+    rules on request only.
+    """
     limits: PlanLimitsUpdate | None = None
     """The limits of the plan to change."""
 
@@ -196,24 +202,30 @@ class WorldTextResult(InkboxModel):
     phone_number_id: UUID
     """Id of the agent's number."""
     text_id: UUID | None = None
-    """Id of the message. null when nothing was stored."""
+    """Id of the message. None when nothing was stored."""
     conversation_id: UUID | None = None
     """Id of its conversation."""
 
 
 class WorldIMessage(RequestModel):
-    """An iMessage or a reaction from a person. `connect @handle` to the triage line connects the person with an agent; everything else belongs to a connection there is."""
+    """An iMessage or a reaction from a person. `connect @handle` to the triage line connects the person
+    with an agent; everything else belongs to a connection there is.
+    """
 
     from_: Annotated[str, Field(alias="from", min_length=1)]
     """Number of the person, in E.164 form."""
     text: str | None = None
     """The text."""
     to: str | None = None
-    """The triage line, a dedicated line, or the handle of the agent (`@handle`). Left out, the triage line for `connect`, otherwise the agent that the person is connected with."""
+    """The triage line, a dedicated line, or the handle of the agent (`@handle`). Left out, the triage
+    line for `connect`, otherwise the agent that the person is connected with.
+    """
     media_urls: list[str] | None = None
     """Addresses of the files sent along."""
     reaction: str | None = None
-    """A reaction instead of a text: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, or any emoji. Needs `message_id`."""
+    """A reaction instead of a text: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, or any
+    emoji. Needs `message_id`.
+    """
     message_id: UUID | None = None
     """Id of the message that the reaction is to."""
 
@@ -222,7 +234,7 @@ class WorldIMessageResult(InkboxModel):
     """What an iMessage has led to."""
 
     message_id: UUID | None = None
-    """Id of the message. null when it was a word to the triage line, or a reaction."""
+    """Id of the message. None when it was a word to the triage line, or a reaction."""
     reaction_id: UUID | None = None
     """Id of the reaction, when it was one."""
     conversation_id: UUID | None = None
@@ -250,7 +262,9 @@ class WorldCall(RequestModel):
     to: Annotated[str, Field(min_length=1)]
     """The agent's number, in E.164 form."""
     audio_url: str | None = None
-    """What the caller says, as a WAV file with 16-bit mono samples at 8 kHz. It goes to agents that listen themselves, in frames of 20 ms at the pace of the sandbox's clock."""
+    """What the caller says, as a WAV file with 16-bit mono samples at 8 kHz. It goes to agents that
+    listen themselves, in frames of 20 ms at the pace of the sandbox's clock.
+    """
     script: list[WorldScriptLine] | None = None
     """What is said in the call, in turn, as text."""
     hangup_after: Annotated[float | None, Field(ge=0.0)] = None
@@ -274,8 +288,10 @@ class SandboxCallFrame(InkboxModel):
 
 
 class WorldOutcomeKind(OpenEnum):
-    """
-    How a message or call to the outside ends. Any message: `delivered`. Mail: `bounced`, `failed`. Texts: `delivery_failed`, `delivery_unconfirmed`, `sending_failed`. iMessages: `declined`, `error`, and `downgraded`, which is delivered as SMS. Calls: `answered`, `busy`, `no_answer`, `rejected`. Another channel's kind is refused.
+    """How a message or call to the outside ends. Any message: `delivered`. Mail: `bounced`, `failed`.
+    Texts: `delivery_failed`, `delivery_unconfirmed`, `sending_failed`. iMessages: `declined`,
+    `error`, and `downgraded`, which is delivered as SMS. Calls: `answered`, `busy`, `no_answer`,
+    `rejected`. Another channel's kind is refused.
     """
 
     DELIVERED = "delivered"
@@ -309,7 +325,7 @@ class SetWorldOutcomeRequest(RequestModel):
     script: list[WorldScriptLine] | None = None
     """What the person says in a call that is answered."""
     times: Annotated[int | None, Field(ge=1)] = None
-    """How many messages or calls it is for. null is for all of them, until the sandbox is reset."""
+    """How many messages or calls it is for. None is for all of them, until the sandbox is reset."""
 
 
 class WorldOutcome(InkboxModel):
@@ -328,7 +344,7 @@ class WorldOutcome(InkboxModel):
     script: list[WorldScriptLine] | None = None
     """What the person says in a call that is answered."""
     times: int | None = None
-    """How many messages or calls it is for. null is for all of them, until the sandbox is reset."""
+    """How many messages or calls it is for. None is for all of them, until the sandbox is reset."""
 
 
 class AddWorldDomainRequest(RequestModel):
@@ -350,7 +366,8 @@ class OutboxItem(InkboxModel):
     channel: WorldChannel
     """Which way it left."""
     organization_id: str | None = None
-    """Id of the organization that sent it. null for mail of Inkbox itself, such as verification codes."""
+    """Id of the organization that sent it. None for mail of Inkbox itself, such as verification codes.
+    """
     resource_id: UUID | None = None
     """Id of the message or call."""
     from_: Annotated[str, Field(alias="from")]
@@ -379,9 +396,9 @@ class WebhookAttempt(InkboxModel):
     organization_id: str
     """Id of the organization."""
     webhook_subscription_id: UUID | None = None
-    """Id of the subscription; null for a call."""
+    """Id of the subscription; None for a call."""
     phone_number_id: UUID | None = None
-    """Id of the number that is called; null for an event."""
+    """Id of the number that is called; None for an event."""
     event_id: str
     """Id of the event, the same in all its attempts, or of the call."""
     event_type: str
@@ -389,7 +406,9 @@ class WebhookAttempt(InkboxModel):
     attempt: int
     """The how-manieth attempt it is, from 1."""
     outcome: str
-    """`delivered` for an answer of 2xx (for a call, one that can be used), `retrying` when it will be tried again, `given_up` otherwise."""
+    """`delivered` for an answer of 2xx (for a call, one that can be used), `retrying` when it will be
+    tried again, `given_up` otherwise.
+    """
     url: str
     """Where it was sent."""
     request_id: str
@@ -399,7 +418,7 @@ class WebhookAttempt(InkboxModel):
     request_payload: str
     """The body that was sent, JSON as text."""
     response_status: int | None = None
-    """HTTP status of the answer; null when there was none."""
+    """HTTP status of the answer; None when there was none."""
     response_body: str | None = None
     """Body of the answer, the first 64 KB of it."""
     error_detail: str | None = None
@@ -434,24 +453,26 @@ class SandboxClock(InkboxModel):
 
 
 class AddFaultRequest(RequestModel):
-    """What shall happen to which API calls. At least one of `status`, `delay_seconds` and `drop` is needed."""
+    """What shall happen to which API calls. At least one of `status`, `delay_seconds` and `drop` is
+    needed.
+    """
 
     method: str | None = None
-    """HTTP method of the calls. null for every one."""
+    """HTTP method of the calls. None for every one."""
     path: str | None = None
-    """Path of the calls, with `*` for any text. null for every path."""
+    """Path of the calls, with `*` for any text. None for every path."""
     status: Annotated[int | None, Field(ge=200, le=599)] = None
     """HTTP status to answer with instead of doing what was asked."""
     headers: dict[str, str] = {}
     """Headers of that answer."""
     body: Any = None
-    """JSON body of that answer. null for a `detail` that names the fault."""
+    """JSON body of that answer. None for a `detail` that names the fault."""
     delay_seconds: Annotated[float, Field(ge=0.0)] = 0
     """Real seconds to wait first."""
     drop: bool = False
     """Whether to close the connection without an answer."""
     times: Annotated[int | None, Field(ge=1)] = 1
-    """How many calls it is for. null is for all of them, until the faults are cleared."""
+    """How many calls it is for. None is for all of them, until the faults are cleared."""
 
 
 class SandboxFault(InkboxModel):
@@ -460,21 +481,21 @@ class SandboxFault(InkboxModel):
     id: int
     """Number of the fault."""
     method: str | None = None
-    """HTTP method of the calls. null for every one."""
+    """HTTP method of the calls. None for every one."""
     path: str | None = None
-    """Path of the calls, with `*` for any text. null for every path."""
+    """Path of the calls, with `*` for any text. None for every path."""
     status: int | None = None
     """HTTP status to answer with instead of doing what was asked."""
     headers: dict[str, str] = {}
     """Headers of that answer."""
     body: Any = None
-    """JSON body of that answer. null for a `detail` that names the fault."""
+    """JSON body of that answer. None for a `detail` that names the fault."""
     delay_seconds: float = 0
     """Real seconds to wait first."""
     drop: bool = False
     """Whether to close the connection without an answer."""
     times: int | None = 1
-    """How many calls it is for. null is for all of them, until the faults are cleared."""
+    """How many calls it is for. None is for all of them, until the faults are cleared."""
 
 
 class SandboxRequest(InkboxModel):
@@ -493,6 +514,8 @@ class SandboxRequest(InkboxModel):
     headers: dict[str, str]
     """Header fields, names in lower case, keys redacted."""
     body: Any = None
-    """The JSON body with secrets redacted; a text that says how large it was when it was not kept; null when there was none."""
+    """The JSON body with secrets redacted; a text that says how large it was when it was not kept; None
+    when there was none.
+    """
     status: int
     """HTTP status of the answer. 0 when the connection was dropped."""

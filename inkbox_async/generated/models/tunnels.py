@@ -16,8 +16,8 @@ from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defa
 
 
 class TLSMode(OpenEnum):
-    """
-    Where TLS ends. `edge`: Inkbox terminates it and forwards plain requests; `passthrough`: the agent's own process holds the private key and terminates it.
+    """Where TLS ends. `edge`: Inkbox terminates it and forwards plain requests; `passthrough`: the
+    agent's own process holds the private key and terminates it.
     """
 
     EDGE = "edge"
@@ -25,8 +25,8 @@ class TLSMode(OpenEnum):
 
 
 class TunnelStatus(OpenEnum):
-    """
-    State of a tunnel. `awaiting_cert`: a passthrough tunnel without a certificate; `active`: ready to be connected; `deleted`: gone with its identity.
+    """State of a tunnel. `awaiting_cert`: a passthrough tunnel without a certificate; `active`: ready
+    to be connected; `deleted`: gone with its identity.
     """
 
     AWAITING_CERT = "awaiting_cert"
@@ -35,7 +35,9 @@ class TunnelStatus(OpenEnum):
 
 
 class TunnelSummary(InkboxModel):
-    """The tunnel of an agent identity, as embedded in the identity. Older servers embed the whole tunnel; the further fields are kept as extra attributes."""
+    """The tunnel of an agent identity, as embedded in the identity. Older servers embed the whole
+    tunnel; the further fields are kept as extra attributes.
+    """
 
     id: UUID
     """Id of the tunnel."""
@@ -58,7 +60,10 @@ class TunnelSummary(InkboxModel):
 
 
 class Tunnel(InkboxModel):
-    """The public HTTPS name of an agent identity. It is made and deleted with the identity; only its metadata can be changed. Connection fields are kept up as well as the edge can: null means that nothing is known."""
+    """The public HTTPS name of an agent identity. It is made and deleted with the identity; only its
+    metadata can be changed. Connection fields are kept up as well as the edge can: None means that
+    nothing is known.
+    """
 
     id: UUID
     """Id of the tunnel."""
@@ -89,7 +94,8 @@ class Tunnel(InkboxModel):
     public_host: str
     """The public host name, `{tunnel_name}.{zone}`, without a scheme."""
     zone: str
-    """The host that listeners connect to, and the DNS zone of the public host name. A port may follow."""
+    """The host that listeners connect to, and the DNS zone of the public host name. A port may follow.
+    """
     metadata: dict[str, Any] = {}
     """What the organization keeps here. At most 4 KB as JSON."""
     created_at: datetime
@@ -111,18 +117,22 @@ class UpdateTunnelRequest(RequestModel):
     """What to change of a tunnel. Without any property nothing changes."""
 
     metadata: dict[str, Any] | None = None
-    """Replaces the whole of the metadata; null and `{}` clear it. At most 4 KB as JSON."""
+    """Replaces the whole of the metadata; None and `{}` clear it. At most 4 KB as JSON."""
 
 
 class SignCsrRequest(RequestModel):
     """Asks for a certificate."""
 
     csr_pem: Annotated[str, Field(max_length=16384, min_length=1)]
-    """The certificate signing request (PKCS#10, PEM). Its common name is the public host; its key is EC P-256 or RSA with 2048 bits."""
+    """The certificate signing request (PKCS#10, PEM). Its common name is the public host; its key is EC
+    P-256 or RSA with 2048 bits.
+    """
 
 
 class SignedCert(InkboxModel):
-    """A certificate for a passthrough tunnel. Served chains are the certificate, then the intermediates."""
+    """A certificate for a passthrough tunnel. Served chains are the certificate, then the
+    intermediates.
+    """
 
     cert_pem: str
     """The certificate (PEM)."""

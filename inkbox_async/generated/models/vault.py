@@ -16,8 +16,8 @@ from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defa
 
 
 class VaultSecretType(OpenEnum):
-    """
-    What a secret holds: a `login`, an `api_key`, a `key_pair`, an `ssh_key` or anything `other`. Fixed at creation.
+    """What a secret holds: a `login`, an `api_key`, a `key_pair`, an `ssh_key` or anything `other`.
+    Fixed at creation.
     """
 
     LOGIN = "login"
@@ -113,7 +113,9 @@ class VaultKey(InkboxModel):
 
 
 class PrimaryKeyReplaceRequest(RequestModel):
-    """A new vault key, with the proof that its maker holds the vault. Exactly one of the two proofs is given."""
+    """A new vault key, with the proof that its maker holds the vault. Exactly one of the two proofs is
+    given.
+    """
 
     id: UUID
     """Id of the new key. The wrap is bound to it."""
@@ -131,7 +133,9 @@ class VaultSecretCreateRequest(RequestModel):
     """A sealed secret to store."""
 
     id: UUID | None = None
-    """Id of the secret, made by the client because the payload is sealed for it. Servers make one up when it is left out."""
+    """Id of the secret, made by the client because the payload is sealed for it. Servers make one up
+    when it is left out.
+    """
     name: Annotated[str, Field(max_length=255, min_length=1)]
     """Name of the secret, 1 to 255 characters."""
     secret_type: VaultSecretType
@@ -148,7 +152,7 @@ class VaultSecretUpdateRequest(RequestModel):
     name: Annotated[str | None, Field(max_length=255, min_length=1)] = None
     """New name, 1 to 255 characters."""
     description: str | None = None
-    """New description; null clears it."""
+    """New description; None clears it."""
     encrypted_payload: Annotated[str | None, Field(min_length=1)] = None
     """New payload, sealed for the same id, in base64."""
 
@@ -189,7 +193,9 @@ class VaultSecret(InkboxModel):
     updated_at: datetime
     """When it last changed."""
     access: Annotated[list[AccessRule], Field(validate_default=True)] = []
-    """Which identities have access. Filled when secrets are listed or read one by one; empty otherwise and on older servers."""
+    """Which identities have access. Filled when secrets are listed or read one by one; empty otherwise
+    and on older servers.
+    """
 
     _null_defaults = null_defaults("access")
 
@@ -205,7 +211,7 @@ class VaultUnlockResponse(InkboxModel):
     """The wrapped organization key and the sealed secrets that the caller may open with it."""
 
     wrapped_org_encryption_key: str | None = None
-    """The wrap of the key that matched, in base64. null when none did."""
+    """The wrap of the key that matched, in base64. None when none did."""
     wrapped_org_encryption_keys: list[WrappedVaultKey] | None = None
     """The wraps of all active keys, when no verifier was given."""
     encrypted_secrets: Annotated[list[VaultSecretDetail], Field(validate_default=True)] = []

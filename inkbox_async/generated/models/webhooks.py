@@ -16,7 +16,10 @@ from inkbox_async.modeling import InkboxModel, RequestModel, null_defaults
 
 
 class WebhookSubscription(InkboxModel):
-    """A subscription: an owner, an address, and the events that are sent there. Older servers set exactly one of `mailbox_id`, `phone_number_id` and `agent_identity_id`; today's name the owning identity."""
+    """A subscription: an owner, an address, and the events that are sent there. Older servers set
+    exactly one of `mailbox_id`, `phone_number_id` and `agent_identity_id`; today's name the owning
+    identity.
+    """
 
     id: UUID
     """Id of the subscription."""
@@ -29,7 +32,7 @@ class WebhookSubscription(InkboxModel):
     agent_identity_id: UUID | None = None
     """The identity whose events are sent, when an identity owns the subscription."""
     owner_identity_id: UUID | None = None
-    """The identity behind the owner, whatever the owner is. null on servers that do not tell it."""
+    """The identity behind the owner, whatever the owner is. None on servers that do not tell it."""
     url: str
     """Where events are sent."""
     event_types: list[str]
@@ -39,11 +42,17 @@ class WebhookSubscription(InkboxModel):
     has_auth_token: bool = False
     """Whether deliveries carry a bearer token beside their signature."""
     auth_token: str | None = None
-    """The bearer token that deliveries carry; null when they carry none, and on servers that do not know it."""
+    """The bearer token that deliveries carry; None when they carry none, and on servers that do not
+    know it.
+    """
     signing_key: str | None = None
-    """The signing key of the owning identity, in the answer to the creation of its first subscription where the server makes a key for it (today's do). It is shown this once; null otherwise."""
+    """The signing key of the owning identity, in the answer to the creation of its first subscription
+    where the server makes a key for it (today's do). It is shown this once; None otherwise.
+    """
     context_config: dict[str, Any] | None = None
-    """How much of the conversation before goes along with an event, by `email`, `texts` and `calls`; null when nothing does, and on servers that do not know it."""
+    """How much of the conversation before goes along with an event, by `email`, `texts` and `calls`;
+    None when nothing does, and on servers that do not know it.
+    """
     created_at: datetime
     """When it was created."""
     updated_at: datetime
@@ -65,7 +74,9 @@ class CreateWebhookSubscriptionRequest(RequestModel):
     url: str
     """Where events are sent, an HTTPS URL."""
     event_types: Annotated[list[str], Field(min_length=1)]
-    """The events to send, at least one, each once: `message.*` for a mailbox, `text.*` for a phone number, `imessage.*` for an identity (today's servers take every kind for an identity)."""
+    """The events to send, at least one, each once: `message.*` for a mailbox, `text.*` for a phone
+    number, `imessage.*` for an identity (today's servers take every kind for an identity).
+    """
     mailbox_id: UUID | None = None
     """The mailbox whose events are sent."""
     phone_number_id: UUID | None = None

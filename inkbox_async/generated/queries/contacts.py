@@ -17,9 +17,12 @@ class ContactsListQuery(RequestModel):
     """Query parameters of `contacts.list`."""
 
     q: Annotated[str | None, Field(max_length=100)] = None
-    """Only contacts that hold this text in a name, the company, the job title or the notes, in any case. At most 100 characters."""
+    """Only contacts that hold this text in a name, the company, the job title or the notes, in any
+    case. At most 100 characters.
+    """
     order: Literal["name", "recent"] = "name"
-    """`name` for the order of preferred names, which is the default, or `recent` for the newest first."""
+    """`name` for the order of preferred names, which is the default, or `recent` for the newest first.
+    """
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     """Largest number of contacts to return, 1 to 200. The server's default is 50."""
     offset: Annotated[int, Field(ge=0)] = 0

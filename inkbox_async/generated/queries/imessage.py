@@ -26,9 +26,11 @@ class ImessagesListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_read: bool | None = None
-    """Only messages that were marked as read (true), or only those that were not (false)."""
+    """Only messages that were marked as read (True), or only those that were not (False)."""
     is_blocked: bool | None = None
-    """Only messages that contact rules kept out (true), or only those they let through (false). Left out, an admin key sees both. Agent keys never see blocked ones."""
+    """Only messages that contact rules kept out (True), or only those they let through (False). Left
+    out, an admin key sees both. Agent keys never see blocked ones.
+    """
 
 
 class ImessagesSendQuery(RequestModel):
@@ -59,7 +61,9 @@ class ImessagesListConversationsQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_blocked: bool | None = None
-    """Only messages that contact rules kept out (true), or only those they let through (false). Left out, an admin key sees both. Agent keys never see blocked ones."""
+    """Only messages that contact rules kept out (True), or only those they let through (False). Left
+    out, an admin key sees both. Agent keys never see blocked ones.
+    """
 
 
 class ImessagesGetConversationQuery(RequestModel):
@@ -81,7 +85,9 @@ class ImessageContactRulesListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """
 
 
 class ImessageContactRulesListAllQuery(RequestModel):
@@ -98,4 +104,6 @@ class ImessageContactRulesListAllQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """

@@ -33,9 +33,13 @@ class MessagesListQuery(RequestModel):
     direction: Literal["inbound", "outbound"] | None = None
     """Only messages that were received (`inbound`) or sent (`outbound`)."""
     start_datetime: str | None = None
-    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and time. Without an offset it is read in `tz`."""
+    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and
+    time. Without an offset it is read in `tz`.
+    """
     end_datetime: str | None = None
-    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it is read in `tz`."""
+    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it
+    is read in `tz`.
+    """
     tz: str | None = None
     """IANA time zone in which dates without an offset are read. The server's default is UTC."""
 
@@ -70,7 +74,9 @@ class MailContactRulesListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """
 
 
 class MailContactRulesListAllQuery(RequestModel):
@@ -89,4 +95,6 @@ class MailContactRulesListAllQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """

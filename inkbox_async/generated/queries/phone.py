@@ -35,11 +35,17 @@ class CallsListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_blocked: bool | None = None
-    """Only what contact rules kept out (true), or only what they let through (false). Left out, an admin key sees both. Agent keys never see what was kept out."""
+    """Only what contact rules kept out (True), or only what they let through (False). Left out, an
+    admin key sees both. Agent keys never see what was kept out.
+    """
     start_datetime: str | None = None
-    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and
+    time. Without an offset it is read in `tz`. Older servers ignore it.
+    """
     end_datetime: str | None = None
-    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it
+    is read in `tz`. Older servers ignore it.
+    """
     tz: str | None = None
     """IANA time zone in which dates without an offset are read. The server's default is UTC."""
 
@@ -52,7 +58,9 @@ class CallsListForNumberQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_blocked: bool | None = None
-    """Only what contact rules kept out (true), or only what they let through (false). Left out, an admin key sees both. Agent keys never see what was kept out."""
+    """Only what contact rules kept out (True), or only what they let through (False). Left out, an
+    admin key sees both. Agent keys never see what was kept out.
+    """
 
 
 class TextsListQuery(RequestModel):
@@ -63,13 +71,19 @@ class TextsListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_read: bool | None = None
-    """Only texts that were read (true), or only those that were not (false)."""
+    """Only texts that were read (True), or only those that were not (False)."""
     is_blocked: bool | None = None
-    """Only what contact rules kept out (true), or only what they let through (false). Left out, an admin key sees both. Agent keys never see what was kept out."""
+    """Only what contact rules kept out (True), or only what they let through (False). Left out, an
+    admin key sees both. Agent keys never see what was kept out.
+    """
     start_datetime: str | None = None
-    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and
+    time. Without an offset it is read in `tz`. Older servers ignore it.
+    """
     end_datetime: str | None = None
-    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it
+    is read in `tz`. Older servers ignore it.
+    """
     tz: str | None = None
     """IANA time zone in which dates without an offset are read. The server's default is UTC."""
 
@@ -82,7 +96,9 @@ class TextsSearchQuery(RequestModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     """Largest number of texts to return, 1 to 200."""
     is_blocked: bool | None = None
-    """Only what contact rules kept out (true), or only what they let through (false). Left out, an admin key sees both. Agent keys never see what was kept out."""
+    """Only what contact rules kept out (True), or only what they let through (False). Left out, an
+    admin key sees both. Agent keys never see what was kept out.
+    """
 
 
 class TextsListConversationsQuery(RequestModel):
@@ -93,13 +109,19 @@ class TextsListConversationsQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     is_blocked: bool | None = None
-    """Only what contact rules kept out (true), or only what they let through (false). Left out, an admin key sees both. Agent keys never see what was kept out."""
+    """Only what contact rules kept out (True), or only what they let through (False). Left out, an
+    admin key sees both. Agent keys never see what was kept out.
+    """
     include_groups: bool = False
     """Whether to list conversations with more than one other person, too."""
     start_datetime: str | None = None
-    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that day) or date and
+    time. Without an offset it is read in `tz`. Older servers ignore it.
+    """
     end_datetime: str | None = None
-    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it is read in `tz`. Older servers ignore it."""
+    """Latest time, as an ISO 8601 date (to the end of that day) or date and time. Without an offset it
+    is read in `tz`. Older servers ignore it.
+    """
     tz: str | None = None
     """IANA time zone in which dates without an offset are read. The server's default is UTC."""
 
@@ -136,7 +158,9 @@ class PhoneContactRulesListQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """
 
 
 class PhoneContactRulesListAllQuery(RequestModel):
@@ -153,4 +177,6 @@ class PhoneContactRulesListAllQuery(RequestModel):
     offset: Annotated[int, Field(ge=0)] = 0
     """Number of rows to skip, from the newest. 0 or more."""
     direction: Literal["inbound", "outbound", "both"] | None = None
-    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both` is exact. Ignored by servers that do not know rule directions."""
+    """Only rules that cover this direction. `inbound` and `outbound` include rules for `both`; `both`
+    is exact. Ignored by servers that do not know rule directions.
+    """

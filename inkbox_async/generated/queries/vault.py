@@ -17,7 +17,9 @@ class VaultUnlockQuery(RequestModel):
     """Query parameters of `vault.unlock`."""
 
     auth_hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    """Verifier of the vault key or recovery code, 64 lower-case hexadecimal digits. Without it the answer lists the wraps of all active keys."""
+    """Verifier of the vault key or recovery code, 64 lower-case hexadecimal digits. Without it the
+    answer lists the wraps of all active keys.
+    """
 
 
 class VaultListKeysQuery(RequestModel):

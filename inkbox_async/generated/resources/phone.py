@@ -407,7 +407,7 @@ class CallsResource(Resource):
                 own identity only.
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
             start_datetime: Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that
                 day) or date and time. Without an offset it is read in `tz`. Older servers ignore it.
@@ -540,7 +540,7 @@ class CallsResource(Resource):
             phone_number_id: Id of the phone number.
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
 
         Returns:
@@ -655,8 +655,8 @@ class TextsResource(Resource):
             phone_number_id: Id of the phone number.
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_read: Only texts that were read (true), or only those that were not (false).
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_read: Only texts that were read (True), or only those that were not (False).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
             start_datetime: Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that
                 day) or date and time. Without an offset it is read in `tz`. Older servers ignore it.
@@ -768,7 +768,7 @@ class TextsResource(Resource):
             phone_number_id: Id of the phone number.
             q: Words to look for, 1 to 500 characters.
             limit: Largest number of texts to return, 1 to 200.
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
 
         Returns:
@@ -813,7 +813,7 @@ class TextsResource(Resource):
             phone_number_id: Id of the phone number.
             limit: Largest number of rows to return, 1 to 200.
             offset: Number of rows to skip, from the newest. 0 or more.
-            is_blocked: Only what contact rules kept out (true), or only what they let through (false).
+            is_blocked: Only what contact rules kept out (True), or only what they let through (False).
                 Left out, an admin key sees both. Agent keys never see what was kept out.
             include_groups: Whether to list conversations with more than one other person, too.
             start_datetime: Earliest time, as an ISO 8601 date (`2026-05-02`, from the beginning of that

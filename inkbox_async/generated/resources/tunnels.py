@@ -77,7 +77,7 @@ class TunnelsResource(Resource):
 
         Args:
             tunnel_id: Id of the tunnel.
-            metadata: Replaces the whole of the metadata; null and `{}` clear it. At most 4 KB as JSON.
+            metadata: Replaces the whole of the metadata; None and `{}` clear it. At most 4 KB as JSON.
 
         Returns:
             The tunnel.

@@ -13,13 +13,15 @@ class WebhookContact(TypedDict):
     id: str
     """Id of the contact."""
     name: str | None
-    """Name on file; null when there is none."""
+    """Name on file; None when there is none."""
     memories: NotRequired[list[str]]
     """What is remembered about the contact, newest first."""
 
 
 class WebhookAgentIdentity(TypedDict):
-    """An agent identity of the organization that matches the other party of a text, an iMessage or a call."""
+    """An agent identity of the organization that matches the other party of a text, an iMessage or a
+    call.
+    """
 
     id: str
     """Id of the identity."""
@@ -43,7 +45,7 @@ class WebhookMailContact(TypedDict):
     id: str
     """Id of the contact."""
     name: str | None
-    """Name on file; null when there is none."""
+    """Name on file; None when there is none."""
     memories: NotRequired[list[str]]
     """What is remembered about the contact, newest first."""
 
@@ -68,7 +70,10 @@ MessageDirectionWire: TypeAlias = Literal["inbound", "outbound"]
 
 
 MessageStatus: TypeAlias = Literal["queued", "sent", "delivered", "bounced", "failed", "received", "deleted"]
-"""How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or `bounced` (refused by the recipient's server, or complained about) or `failed` (given up). Inbound: `received`. `deleted` messages are not returned."""
+"""How far a message has come. Outbound: `queued`, then `sent` (handed over), then `delivered`, or
+`bounced` (refused by the recipient's server, or complained about) or `failed` (given up). Inbound:
+`received`. `deleted` messages are not returned.
+"""
 
 
 MailWebhookEventType: TypeAlias = Literal[
@@ -79,11 +84,17 @@ MailWebhookEventType: TypeAlias = Literal[
     "message.bounced",
     "message.failed",
 ]
-"""What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over. `message.forwarded`: it was handed over as the forward of another. `message.delivered`: the recipient's server has it. `message.bounced`: that server refused it, or somebody complained. `message.failed`: it was given up."""
+"""What happened to a mail. `message.received`: it arrived. `message.sent`: it was handed over.
+`message.forwarded`: it was handed over as the forward of another. `message.delivered`: the
+recipient's server has it. `message.bounced`: that server refused it, or somebody complained.
+`message.failed`: it was given up.
+"""
 
 
 SenderAccess: TypeAlias = Literal["direct", "sponsored"]
-"""Whether the sender may write to the identity by its own rules (`direct`), or only beside somebody who may (`sponsored`)."""
+"""Whether the sender may write to the identity by its own rules (`direct`), or only beside somebody who
+may (`sponsored`).
+"""
 
 
 class MailWebhookMessage(TypedDict):
@@ -102,9 +113,9 @@ class MailWebhookMessage(TypedDict):
     to_addresses: list[str]
     """Addresses of the recipients."""
     cc_addresses: list[str] | None
-    """Addresses of further recipients; null when there are none."""
+    """Addresses of further recipients; None when there are none."""
     bcc_addresses: list[str] | None
-    """Addresses of hidden recipients; null when there are none, and on mail that arrived."""
+    """Addresses of hidden recipients; None when there are none, and on mail that arrived."""
     subject: str | None
     """Subject."""
     snippet: str | None
@@ -130,7 +141,7 @@ class MailWebhookMessage(TypedDict):
     body_included_chars: NotRequired[int | None]
     """Length of `body` in characters."""
     sender_access: NotRequired[SenderAccess | None]
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 WebhookContextScopeWire: TypeAlias = Literal["thread", "conversation", "contact"]
@@ -186,7 +197,9 @@ class WebhookContextTextItemWire(TypedDict):
 
 
 class WebhookTranscriptEntryWire(TypedDict):
-    """A turn of a conversation (`party`, `text`, `ts_ms`), or, when `marker` is set, a mark where turns were left out."""
+    """A turn of a conversation (`party`, `text`, `ts_ms`), or, when `marker` is set, a mark where turns
+    were left out.
+    """
 
     party: NotRequired[str]
     """Who spoke."""
@@ -226,7 +239,9 @@ class WebhookContextCallItemWire(TypedDict):
 
 
 WebhookContextModeWire: TypeAlias = Literal["count", "window"]
-"""How the items of a context were chosen: the latest few (`count`), or those of the last hours (`window`)."""
+"""How the items of a context were chosen: the latest few (`count`), or those of the last hours
+(`window`).
+"""
 
 
 WebhookContextSkipReasonWire: TypeAlias = Literal["no_contact", "no_resource", "unavailable"]
@@ -269,7 +284,9 @@ class MailWebhookData(TypedDict):
     message: MailWebhookMessage
     """The message."""
     contacts: list[WebhookMailContact]
-    """Contacts behind the addresses: of mail that arrived behind the sender and every cc, of mail that was sent behind every recipient."""
+    """Contacts behind the addresses: of mail that arrived behind the sender and every cc, of mail that
+    was sent behind every recipient.
+    """
     agent_identities: list[WebhookMailAgentIdentity]
     """Agent identities of the organization behind the same addresses."""
     context: NotRequired[WebhookContextWire | None]
@@ -298,7 +315,7 @@ class CompanionHistoryEntryWire(TypedDict):
     attachments: list[dict[str, Any]]
     """Files."""
     sender_access: NotRequired[SenderAccess | None]
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class CompanionReplyContextWire(TypedDict):
@@ -351,7 +368,9 @@ class MailWebhookPayload(TypedDict):
     """A mail arrived, or a sent one came further."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: MailWebhookEventType
     """What happened."""
     timestamp: str
@@ -373,7 +392,10 @@ TextTypeWire: TypeAlias = Literal["sms", "mms"]
 SmsDeliveryStatusWire: TypeAlias = Literal[
     "queued", "sent", "delivered", "delivery_failed", "delivery_unconfirmed", "sending_failed"
 ]
-"""How far a sent text has come: `queued`, `sent` (the carrier has it), `delivered`, `delivery_failed` (the carrier gave up), `delivery_unconfirmed` (nobody said in time) or `sending_failed` (the carrier did not take it)."""
+"""How far a sent text has come: `queued`, `sent` (the carrier has it), `delivered`, `delivery_failed`
+(the carrier gave up), `delivery_unconfirmed` (nobody said in time) or `sending_failed` (the carrier
+did not take it).
+"""
 
 
 TextMessageOriginWire: TypeAlias = Literal["user_initiated", "auto_reply"]
@@ -417,11 +439,17 @@ class TextMessageRecipientWire(TypedDict):
 TextWebhookEventType: TypeAlias = Literal[
     "text.received", "text.sent", "text.delivered", "text.delivery_failed", "text.delivery_unconfirmed"
 ]
-"""What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it. `text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up. `text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each recipient."""
+"""What happened to a text. `text.received`: it arrived. `text.sent`: the carrier took it.
+`text.delivered`: it reached the phone. `text.delivery_failed`: the carrier gave up.
+`text.delivery_unconfirmed`: nobody confirmed it in time. A group text is told once for each
+recipient.
+"""
 
 
 class TextWebhookMessage(TypedDict):
-    """The text that a text event is about. `error_code`, `error_detail`, `sent_at`, `delivered_at` and `failed_at` are set for texts sent to one person; a group's are in `recipients`."""
+    """The text that a text event is about. `error_code`, `error_detail`, `sent_at`, `delivered_at` and
+    `failed_at` are set for texts sent to one person; a group's are in `recipients`.
+    """
 
     id: str
     """Id of the text."""
@@ -430,17 +458,17 @@ class TextWebhookMessage(TypedDict):
     local_phone_number: str
     """The organization's number, E.164."""
     remote_phone_number: str | None
-    """The other party's number, E.164; null for a text sent to a group."""
+    """The other party's number, E.164; None for a text sent to a group."""
     text: str | None
     """The words."""
     type: TextTypeWire
     """`sms` or `mms`."""
     media: list[TextMediaItemWire] | None
-    """Files; null when there are none."""
+    """Files; None when there are none."""
     is_read: bool
     """Whether it was marked as read."""
     delivery_status: SmsDeliveryStatusWire | None
-    """How far a sent text has come, for a group taken together; null for one that arrived."""
+    """How far a sent text has come, for a group taken together; None for one that arrived."""
     origin: TextMessageOriginWire
     """`user_initiated` or `auto_reply`."""
     error_code: str | None
@@ -456,15 +484,15 @@ class TextWebhookMessage(TypedDict):
     conversation_id: str | None
     """Id of the conversation."""
     sender_phone_number: str | None
-    """Who wrote a text that arrived, E.164; null for a sent one."""
+    """Who wrote a text that arrived, E.164; None for a sent one."""
     recipients: list[TextMessageRecipientWire] | None
-    """Each recipient of a sent text; null for one that arrived."""
+    """Each recipient of a sent text; None for one that arrived."""
     created_at: str
     """When it was stored."""
     updated_at: str
     """When it last changed."""
     sender_access: NotRequired[SenderAccess | None]
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class TextWebhookData(TypedDict):
@@ -477,7 +505,7 @@ class TextWebhookData(TypedDict):
     agent_identities: list[WebhookAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     recipient_phone_number: str | None
-    """The recipient of a group text that this event is about, E.164; null otherwise."""
+    """The recipient of a group text that this event is about, E.164; None otherwise."""
     context: NotRequired[WebhookContextWire | None]
     """What went before, when the subscription asks for it."""
 
@@ -486,7 +514,9 @@ class TextWebhookPayload(TypedDict):
     """A text arrived, or a sent one came further."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: TextWebhookEventType
     """What happened."""
     timestamp: str
@@ -524,19 +554,26 @@ IMessageSendStyleWire: TypeAlias = Literal[
     "loud",
     "slam",
 ]
-"""The effect that it was sent with: on the screen (`celebration`, `shooting_star`, `fireworks`, `lasers`, `love`, `confetti`, `balloons`, `spotlight`, `echo`) or on the bubble (`invisible`, `gentle`, `loud`, `slam`)."""
+"""The effect that it was sent with: on the screen (`celebration`, `shooting_star`, `fireworks`,
+`lasers`, `love`, `confetti`, `balloons`, `spotlight`, `echo`) or on the bubble (`invisible`,
+`gentle`, `loud`, `slam`).
+"""
 
 
 IMessageDeliveryStatusWire: TypeAlias = Literal[
     "registered", "pending", "queued", "accepted", "sent", "delivered", "declined", "error", "received"
 ]
-"""How far it has come: `registered`, `pending`, `queued`, `accepted`, `sent` and `delivered` on its way out, `declined` or `error` when it failed, `received` when it came in."""
+"""How far it has come: `registered`, `pending`, `queued`, `accepted`, `sent` and `delivered` on its way
+out, `declined` or `error` when it failed, `received` when it came in.
+"""
 
 
 IMessageReactionTypeWire: TypeAlias = Literal[
     "love", "like", "dislike", "laugh", "emphasize", "question", "custom", "eyes"
 ]
-"""A tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, `eyes`, or `custom`, an emoji of its own."""
+"""A tapback: `love`, `like`, `dislike`, `laugh`, `emphasize`, `question`, `eyes`, or `custom`, an emoji
+of its own.
+"""
 
 
 class IMessageMediaItemWire(TypedDict):
@@ -602,7 +639,7 @@ class IMessageWebhookReaction(TypedDict):
     conversation_id: str
     """Id of the conversation."""
     assignment_id: str | None
-    """Id of the assignment of the person to the identity; null in groups."""
+    """Id of the assignment of the person to the identity; None in groups."""
     target_message_id: str
     """Id of the message that bears it."""
     direction: IMessageDirectionWire
@@ -612,7 +649,7 @@ class IMessageWebhookReaction(TypedDict):
     custom_emoji: str | None
     """The emoji, when `reaction` is `custom`."""
     remote_number: str | None
-    """Number or address of the other party, as it is; null in groups."""
+    """Number or address of the other party, as it is; None in groups."""
     part_index: int
     """The part of the message that bears it, from 0."""
     created_at: str
@@ -628,7 +665,10 @@ IMessageWebhookEventType: TypeAlias = Literal[
     "imessage.delivered",
     "imessage.delivery_failed",
 ]
-"""What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`: a tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the device. `imessage.delivery_failed`: it was declined, or failed."""
+"""What happened in iMessage. `imessage.received`: a message arrived. `imessage.reaction_received`: a
+tapback arrived. `imessage.sent`: a message was taken. `imessage.delivered`: it reached the device.
+`imessage.delivery_failed`: it was declined, or failed.
+"""
 
 
 class IMessageWebhookMessage(TypedDict):
@@ -639,11 +679,11 @@ class IMessageWebhookMessage(TypedDict):
     conversation_id: str
     """Id of the conversation."""
     assignment_id: str | None
-    """Id of the assignment of the person to the identity; null in groups."""
+    """Id of the assignment of the person to the identity; None in groups."""
     direction: IMessageDirectionWire
     """`inbound` or `outbound`."""
     remote_number: str | None
-    """Number or address of the other party, as it is; null in groups."""
+    """Number or address of the other party, as it is; None in groups."""
     content: str | None
     """The words."""
     message_type: IMessageTypeWire
@@ -689,14 +729,14 @@ class IMessageWebhookMessage(TypedDict):
     thread_root_message_id: NotRequired[str | None]
     """Id of that thread's first message."""
     sender_access: NotRequired[SenderAccess | None]
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
 
 
 class IMessageWebhookData(TypedDict):
     """What an iMessage event tells. Either `message` or `reaction` is set."""
 
     message: IMessageWebhookMessage | None
-    """The message; null for `imessage.reaction_received`."""
+    """The message; None for `imessage.reaction_received`."""
     reaction: IMessageWebhookReaction | None
     """The tapback, for `imessage.reaction_received`."""
     contacts: list[WebhookContact]
@@ -711,7 +751,9 @@ class IMessageWebhookPayload(TypedDict):
     """An iMessage or a tapback arrived, or a sent message came further."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: IMessageWebhookEventType
     """What happened."""
     timestamp: str
@@ -727,11 +769,15 @@ CallDirectionWire: TypeAlias = Literal["inbound", "outbound"]
 
 
 CallStatusWire: TypeAlias = Literal["initiated", "ringing", "answered", "completed", "failed", "canceled"]
-"""How far a call has come: `initiated`, `ringing`, `answered`, and in the end `completed`, `failed` or `canceled`."""
+"""How far a call has come: `initiated`, `ringing`, `answered`, and in the end `completed`, `failed` or
+`canceled`.
+"""
 
 
 HangupReasonWire: TypeAlias = Literal["local", "remote", "max_duration", "voicemail", "rejected"]
-"""Who or what ended a call: the identity (`local`), the other party (`remote`), its length (`max_duration`), an answering machine (`voicemail`), or it was not taken (`rejected`)."""
+"""Who or what ended a call: the identity (`local`), the other party (`remote`), its length
+(`max_duration`), an answering machine (`voicemail`), or it was not taken (`rejected`).
+"""
 
 
 class RateLimitInfoWire(TypedDict):
@@ -752,7 +798,9 @@ class RateLimitInfoWire(TypedDict):
 
 
 class PhoneIncomingCallWebhookPayload(TypedDict):
-    """Somebody calls, and the receiver's answer decides what becomes of the call. Unlike events it has no envelope, and nobody subscribes to it: the phone number itself names the receiver."""
+    """Somebody calls, and the receiver's answer decides what becomes of the call. Unlike events it has
+    no envelope, and nobody subscribes to it: the phone number itself names the receiver.
+    """
 
     id: str
     """Id of the call."""
@@ -787,15 +835,18 @@ class PhoneIncomingCallWebhookPayload(TypedDict):
     agent_identities: list[WebhookAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     phone_number_id: NotRequired[str | None]
-    """Id of the number that is called; null on servers that do not tell it."""
+    """Id of the number that is called; None on servers that do not tell it."""
 
 
 CallOriginWire: TypeAlias = Literal["dedicated_number", "shared_imessage_number", "dedicated_imessage_number"]
-"""The kind of line of a call: `dedicated_number`, `shared_imessage_number` or `dedicated_imessage_number`."""
+"""The kind of line of a call: `dedicated_number`, `shared_imessage_number` or
+`dedicated_imessage_number`.
+"""
 
 
 CallModeWire: TypeAlias = Literal["client_websocket", "hosted_agent"]
-"""Who spoke for the identity: its own program (`client_websocket`) or Inkbox's agent (`hosted_agent`)."""
+"""Who spoke for the identity: its own program (`client_websocket`) or Inkbox's agent (`hosted_agent`).
+"""
 
 
 CallOutcomeWire: TypeAlias = Literal["completed", "no_answer", "declined", "failed"]
@@ -803,7 +854,8 @@ CallOutcomeWire: TypeAlias = Literal["completed", "no_answer", "declined", "fail
 
 
 HostedAgentAuthorityModeWire: TypeAlias = Literal["contact_scoped", "yolo"]
-"""How much Inkbox's agent may do: what concerns the contact (`contact_scoped`), or everything (`yolo`)."""
+"""How much Inkbox's agent may do: what concerns the contact (`contact_scoped`), or everything (`yolo`).
+"""
 
 
 VoicemailDetectionWire: TypeAlias = Literal["enabled", "disabled"]
@@ -874,7 +926,7 @@ class WebhookPhoneCall(TypedDict):
     origin: CallOriginWire
     """The kind of line."""
     local_phone_number: str | None
-    """The identity's number, E.164; null on the shared line."""
+    """The identity's number, E.164; None on the shared line."""
     remote_phone_number: str
     """The other party's number, E.164."""
     direction: CallDirectionWire
@@ -892,7 +944,7 @@ class WebhookPhoneCall(TypedDict):
     updated_at: str
     """When it last changed."""
     duration_seconds: int | None
-    """Its length in seconds; null when nobody answered."""
+    """Its length in seconds; None when nobody answered."""
     mode: NotRequired[CallModeWire]
     """Who spoke for the identity."""
     reason: NotRequired[str | None]
@@ -949,11 +1001,11 @@ class CallEndedWebhookData(TypedDict):
     agent_identities: list[WebhookAgentIdentity]
     """Agent identities of the organization with the other party's number or address."""
     transcript: WebhookCallTranscript | None
-    """What was said; null when nothing was written down."""
+    """What was said; None when nothing was written down."""
     transcript_url: str
     """Where the whole transcript is; an API key is needed."""
     outcome: NotRequired[CallOutcomeWire | None]
-    """How a call of Inkbox's agent came out; null for the program's own calls."""
+    """How a call of Inkbox's agent came out; None for the program's own calls."""
     post_call_action_items: NotRequired[list[WebhookPostCallActionItemWire]]
     """What is left to do."""
 
@@ -962,7 +1014,9 @@ class CallEndedWebhookPayload(TypedDict):
     """A call ended. Sent by today's servers only."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: CallLifecycleWebhookEventType
     """What happened."""
     timestamp: str
@@ -1000,7 +1054,9 @@ class A2AWebhookCaller(TypedDict):
 A2AWebhookEventType: TypeAlias = Literal[
     "a2a.task.created", "a2a.task.message", "a2a.task.canceled", "a2a.sent_task.updated"
 ]
-"""What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and `a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it."""
+"""What happened to a task between two agents. `a2a.task.created`, `a2a.task.message` and
+`a2a.task.canceled` tell the one who works on it, `a2a.sent_task.updated` the one who gave it.
+"""
 
 
 class A2AWebhookData(TypedDict):
@@ -1017,7 +1073,7 @@ class A2AWebhookData(TypedDict):
     sender: NotRequired[A2AWebhookCaller | None]
     """Who wrote the message."""
     message_id: NotRequired[str | None]
-    """Id of the message; null on cancellation."""
+    """Id of the message; None on cancellation."""
     parts: NotRequired[list[dict[str, Any]]]
     """What the message holds, such as `{"text": ...}` or `{"data": {...}}`."""
 
@@ -1026,7 +1082,9 @@ class A2AWebhookPayload(TypedDict):
     """A task between two agents came further. Sent by today's servers only."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: A2AWebhookEventType
     """What happened."""
     timestamp: str
@@ -1120,7 +1178,16 @@ SlackWebhookEventType: TypeAlias = Literal[
     "slack.interaction",
     "slack.session_stopped",
 ]
-"""What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`, `slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A message changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`, `slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`, `slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`, `slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The identity's own message: `slack.message_sent`, `slack.message_send_failed`, `slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`, `slack.session_stopped`."""
+"""What happened in Slack. A message came in: `slack.dm_received`, `slack.group_dm_received`,
+`slack.channel_message_received`, `slack.mention_received`, `slack.thread_reply_received`. A message
+changed: `slack.message_updated`, `slack.message_deleted`, `slack.reaction_added`,
+`slack.reaction_removed`. The channel changed: `slack.member_joined`, `slack.member_left`,
+`slack.channel_updated`, `slack.file_shared`, `slack.file_changed`, `slack.file_deleted`,
+`slack.pin_added`, `slack.pin_removed`. The connection changed: `slack.connection_changed`. The
+identity's own message: `slack.message_sent`, `slack.message_send_failed`,
+`slack.message_send_unknown`. Somebody used a control, or stopped a session: `slack.interaction`,
+`slack.session_stopped`.
+"""
 
 
 class SlackWebhookData(TypedDict):
@@ -1145,7 +1212,7 @@ class SlackWebhookData(TypedDict):
     actor_profile: NotRequired[SlackActorProfile | None]
     """Who did it."""
     sender_access: NotRequired[SenderAccess | None]
-    """`direct` or `sponsored`; null on servers that do not tell it."""
+    """`direct` or `sponsored`; None on servers that do not tell it."""
     message_kinds: list[SlackMessageKind]
     """Where it was written."""
     event: dict[str, Any]
@@ -1156,7 +1223,9 @@ class SlackWebhookPayload(TypedDict):
     """Something happened in Slack. Sent by today's servers only."""
 
     id: NotRequired[str | None]
-    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to act twice. null on older servers."""
+    """Id of the event, `evt_...`, the same in every repetition: what a receiver remembers so as not to
+    act twice. None on older servers.
+    """
     event_type: SlackWebhookEventType
     """What happened."""
     timestamp: str
