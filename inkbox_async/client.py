@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     )
     from .identity import AgentIdentity
     from .observe import APIResponse, RequestObserver, ResponseObserver
+    from .vault.resource import VaultResource
 
 T = TypeVar("T")
 
@@ -258,10 +260,20 @@ class AsyncInkbox(Signup, Resources):
         """
 
         async def work(transport: Transport) -> T:
-            scope = object.__new__(AsyncInkbox)
-            scope._settings = self._settings
-            Resources.__init__(scope, transport)
-            scope.vault = self.vault.on(transport)
-            return await callback(scope)
+            return await callback(_Scope(self, transport))
 
         return await collect_notices(self._transport, work)
+
+
+class _Scope(AsyncInkbox):
+    """A client that shares everything with another, but sends over a transport of its own."""
+
+    def __init__(self, whole: AsyncInkbox, transport: Transport) -> None:
+        self._whole = whole
+        self._settings = whole._settings
+        Resources.__init__(self, transport)
+
+    @cached_property
+    def vault(self) -> VaultResource:
+        """The vault of the whole client: unlocking either unlocks both."""
+        return self._whole.vault.on(self._transport)

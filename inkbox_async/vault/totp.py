@@ -13,6 +13,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 VALID_DIGITS: Final = (6, 8)
 VALID_PERIODS: Final = (30, 60)
 
+_NO_TIME: Final = 1 << 63
+"""Seconds beyond which a counter of eight bytes is no good."""
+
 
 class TOTPAlgorithm(StrEnum):
     """Hash of the HMAC."""
@@ -128,13 +131,20 @@ def generate_totp(config: TOTPConfig, *, at: float | None = None) -> TOTPCode:
     Returns:
         The code and its period.
 
+    Raises:
+        ValueError: `at` is no time since 1970.
+
     Example:
         ```python
         code = generate_totp(parse_totp_uri("otpauth://totp/GitHub:ada?secret=JBSWY3DPEHPK3PXP"))
         print(code.code, code.seconds_remaining)
         ```
     """
-    now = int(time.time() if at is None else at)
+    if at is None:
+        at = time.time()
+    if not 0 <= at < _NO_TIME:
+        raise ValueError(f"at is the Unix time in seconds, not {at!r}")
+    now = int(at)
     counter = now // config.period
     start = counter * config.period
     end = start + config.period

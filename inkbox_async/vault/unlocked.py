@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from ..generated.models.vault import VaultSecret
@@ -157,6 +158,9 @@ class UnlockedVault:
             secret = await self._sealed.change(key, changes)
             if key in self._secrets:
                 self._remember(secret, self._secrets[key].payload)
+            elif key in self._unreadable:
+                self._unreadable[key] = replace(self._unreadable[key], name=secret.name)
+                self._revision += 1
             return secret
         kept = _snapshot(payload)
         known = self._secrets.get(key)

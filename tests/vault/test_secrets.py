@@ -272,6 +272,9 @@ async def test_a_secret_that_does_not_open_is_set_aside(
     with pytest.raises(SecretUnreadableError):
         await again.set_totp(bad.id, URI)
 
+    await again.update_secret(bad.id, name="Still bad")
+    assert [report.name for report in again.unreadable] == ["Still bad"]
+    assert [secret.id for secret in again.secrets] == [good.id]
     await again.update_secret(bad.id, payload=LoginPayload("mended"))
     assert again.unreadable == []
     assert (await again.get_secret(bad.id)).payload == LoginPayload("mended")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from contextlib import suppress
 
@@ -136,6 +137,12 @@ def test_codes_have_the_right_shape(
     assert code.period_end - code.period_start == period
     assert code.period_start <= int(at) < code.period_end
     assert code.seconds_remaining == code.period_end - int(at)
+
+
+@pytest.mark.parametrize("at", [-1, -0.5, 2.0**63, math.inf, -math.inf, math.nan])
+def test_there_is_no_code_for_what_is_no_time(at: float) -> None:
+    with pytest.raises(ValueError, match="Unix time"):
+        generate_totp(TOTPConfig(SECRET), at=at)
 
 
 def test_neither_seed_nor_code_is_shown() -> None:

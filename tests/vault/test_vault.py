@@ -214,6 +214,15 @@ async def test_a_scoped_client_shares_the_unlocked_vault(
     assert inkbox.vault.unlocked is response.data
 
 
+async def test_a_scoped_client_that_does_not_use_the_vault_does_not_load_it(inkbox: AsyncInkbox) -> None:
+    async def look(scope: AsyncInkbox) -> bool:
+        await scope.whoami()
+        return "vault" in vars(scope) or "vault" in vars(inkbox)
+
+    assert not (await inkbox.with_response_metadata(look)).data
+    assert inkbox.vault.unlocked is None
+
+
 @pytest.mark.parametrize("opens_with", ["vault_key", "recovery_code"])
 async def test_the_bundle_of_the_vectors(opens_with: str, sandbox: Sandbox, inkbox: AsyncInkbox) -> None:
     (bundle,) = cases("unlock_bundle")
