@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import h11
 
@@ -15,10 +15,8 @@ from .exceptions import LocalAnswer
 from .exchange import CANCEL_GRACE, Request
 from .protocol import HOP_BY_HOP_RESPONSE, Headers, content_length, is_valid_path
 from .server_websocket import ServerWebSocket
+from .site import Site
 from .tcp_bridge import ByteStream
-
-if TYPE_CHECKING:
-    from .passthrough import Site
 
 logger = logging.getLogger("inkbox_async.tunnels")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jh2.config import H2Configuration
 from jh2.connection import H2Connection
@@ -28,10 +28,8 @@ from .exceptions import LocalAnswer
 from .exchange import CANCEL_GRACE, Request
 from .protocol import Headers, content_length, is_valid_path, response_headers
 from .server_websocket import ServerWebSocket
+from .site import Site
 from .tcp_bridge import ByteStream
-
-if TYPE_CHECKING:
-    from .passthrough import Site
 
 logger = logging.getLogger("inkbox_async.tunnels")
 

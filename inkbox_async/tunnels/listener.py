@@ -18,10 +18,11 @@ from .bootstrap import ControlPlane, Prepared, bootstrap, check_not_removed
 from .connection import data_plane_context
 from .exceptions import TunnelAuthenticationError
 from .options import ListenerOptions, split_zone
-from .passthrough import Passthrough, Site
+from .passthrough import Passthrough
 from .protocol import DEFAULT_ZONE, DataPlane
 from .runtime import Runtime, Status, TunnelRuntimeStatus
 from .session import EdgeAddress
+from .site import Site
 
 logger = logging.getLogger("inkbox_async.tunnels")
 

@@ -6,16 +6,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .exceptions import LocalAnswer
-from .exchange import Request, Target
 from .http1_server import Http1Server
 from .http2_server import Http2Server
-from .limits import Limits
 from .protocol import Envelope
-from .server_websocket import ServerWebSocket
+from .site import Site
 from .tcp_bridge import TcpBridge, TcpCloseReason
 from .tls import TlsHandshakeError, TlsServerStream
 
@@ -26,39 +22,6 @@ logger = logging.getLogger("inkbox_async.tunnels")
 
 HANDSHAKE_TIMEOUT: Final = 30.0
 CLOSE_NOTIFY_TIMEOUT: Final = 1.0
-
-
-@dataclass(frozen=True)
-class Site:
-    """What is served, and within which limits."""
-
-    target: Target
-    public_host: str
-    limits: Limits
-
-    async def serve_websocket(self, request: Request, peer: ServerWebSocket) -> None:
-        """Let the target serve a WebSocket, and answer the handshake in its place where it does not."""
-        try:
-            await self.target.websocket(request, peer)
-            await peer.close(1000, "")
-        except LocalAnswer as answer:
-            if peer.answered:
-                await peer.close(1011, "")
-            else:
-                await peer.reject(answer.status, [(b"content-type", b"text/plain")], answer.text.encode())
-        except asyncio.CancelledError:
-            await peer.close(1001, "")
-            raise
-        except ConnectionResetError:
-            logger.debug("tunnel: a third party went away during a WebSocket")
-        except Exception:
-            logger.exception("tunnel: an internal error in a WebSocket")
-            if peer.answered:
-                await peer.close(1011, "")
-            else:
-                await peer.reject(500, [(b"content-type", b"text/plain")], b"internal error")
-        finally:
-            await peer.aclose()
 
 
 class Passthrough:

@@ -1,0 +1,47 @@
+"""What the servers of a passthrough tunnel serve: the target, its public host, and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from .exceptions import LocalAnswer
+from .exchange import Request, Target
+from .limits import Limits
+from .server_websocket import ServerWebSocket
+
+logger = logging.getLogger("inkbox_async.tunnels")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is served, and within which limits."""
+
+    target: Target
+    public_host: str
+    limits: Limits
+
+    async def serve_websocket(self, request: Request, peer: ServerWebSocket) -> None:
+        """Let the target serve a WebSocket, and answer the handshake in its place where it does not."""
+        try:
+            await self.target.websocket(request, peer)
+            await peer.close(1000, "")
+        except LocalAnswer as answer:
+            if peer.answered:
+                await peer.close(1011, "")
+            else:
+                await peer.reject(answer.status, [(b"content-type", b"text/plain")], answer.text.encode())
+        except asyncio.CancelledError:
+            await peer.close(1001, "")
+            raise
+        except ConnectionResetError:
+            logger.debug("tunnel: a third party went away during a WebSocket")
+        except Exception:
+            logger.exception("tunnel: an internal error in a WebSocket")
+            if peer.answered:
+                await peer.close(1011, "")
+            else:
+                await peer.reject(500, [(b"content-type", b"text/plain")], b"internal error")
+        finally:
+            await peer.aclose()
