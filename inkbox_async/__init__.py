@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .client import AsyncInkbox as AsyncInkbox
+    from .client import Inkbox as Inkbox
     from .constants import (
         AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED as AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED,
     )
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from .webhooks.signature import verify_webhook as verify_webhook
 
 _HOMES = {
-    "client": ("AsyncInkbox",),
+    "client": ("AsyncInkbox", "Inkbox"),
     "constants": (
         "AUTH_SUBTYPE_API_KEY_ADMIN_SCOPED",
         "AUTH_SUBTYPE_API_KEY_AGENT_SCOPED_CLAIMED",

@@ -277,3 +277,7 @@ class _Scope(AsyncInkbox):
     def vault(self) -> VaultResource:
         """The vault of the whole client: unlocking either unlocks both."""
         return self._whole.vault.on(self._transport)
+
+
+Inkbox = AsyncInkbox
+"""The documents' name of the client, so that their imports work as they stand."""

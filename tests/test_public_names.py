@@ -11,12 +11,14 @@ import pytest
 
 import inkbox_async
 
-OWN = {"Inkbox": "AsyncInkbox"}
-
 
 @pytest.mark.parametrize("name", sorted(inkbox.__all__))
 def test_a_name_of_the_official_package_exists(name: str) -> None:
-    assert getattr(inkbox_async, OWN.get(name, name)) is not None
+    assert getattr(inkbox_async, name) is not None
+
+
+def test_the_client_has_the_documents_name_as_well() -> None:
+    assert inkbox_async.Inkbox is inkbox_async.AsyncInkbox
 
 
 def test_modules_that_the_documents_import_from_exist() -> None:
@@ -37,7 +39,7 @@ def test_dir_lists_what_can_be_imported() -> None:
 def test_a_star_import_brings_what_it_brings_from_the_official_package() -> None:
     names: dict[str, object] = {}
     exec("from inkbox_async import *", names)
-    assert {OWN.get(name, name) for name in inkbox.__all__} <= {*names}
+    assert {*inkbox.__all__} <= {*names}
 
 
 def test_type_checkers_see_every_name() -> None:
