@@ -131,6 +131,7 @@ def test_padding_priority_and_continuation() -> None:
         (OPENING + frame(HEADERS, END_HEADERS, 0, block(*GET)), ErrorCode.PROTOCOL_ERROR),
         (OPENING + frame(HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff\xff\xff"), ErrorCode.COMPRESSION_ERROR),
         (OPENING + frame(HEADERS, END_HEADERS, 1, b"\x0f\x80"), ErrorCode.COMPRESSION_ERROR),
+        (OPENING + frame(HEADERS, END_HEADERS, 1, b"\x40"), ErrorCode.COMPRESSION_ERROR),  # the codec panics
         (OPENING + frame(HEADERS, 0, 1, b"") + frame(PING, 0, 0, b"12345678"), ErrorCode.PROTOCOL_ERROR),
         (OPENING + frame(CONTINUATION, 0, 1, b""), ErrorCode.PROTOCOL_ERROR),
         (OPENING + frame(HEADERS, PADDED, 1, b"\xff"), ErrorCode.PROTOCOL_ERROR),

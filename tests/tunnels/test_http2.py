@@ -226,6 +226,7 @@ class TestBreaches:
             (SETTINGS + head(1) + frame(0, 8, 1, b""), ErrorCode.PROTOCOL_ERROR),
             (SETTINGS + frame(0, 0, 1, bytes((1 << 16) + 1)), ErrorCode.FRAME_SIZE_ERROR),
             (SETTINGS + frame(1, 4, 1, b"\xff\xff\xff\xff\xff"), ErrorCode.COMPRESSION_ERROR),
+            (SETTINGS + frame(1, 4, 1, b"\x40"), ErrorCode.COMPRESSION_ERROR),  # the codec panics
             (SETTINGS + frame(1, 4, 1, b""), ErrorCode.PROTOCOL_ERROR),  # no status
             (SETTINGS + head(1, status=b"20x"), ErrorCode.PROTOCOL_ERROR),
             (SETTINGS + head(1, status=b"100", flags=5), ErrorCode.PROTOCOL_ERROR),

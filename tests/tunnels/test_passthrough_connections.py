@@ -21,6 +21,8 @@ HOST = "my-app.localhost"
 OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 HEADERS, CONTINUATION = 1, 9
 END_STREAM, END_HEADERS = 1, 4
+Dialled = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 INDEXED_GET = b"\x82\x87\x84\x01\x10" + HOST.encode()
 """`GET https://my-app.localhost/` in HPACK."""
 
@@ -65,9 +67,7 @@ async def listener(
 
 
 @asynccontextmanager
-async def dial(
-    sandbox: Sandbox, alpn: str
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def dial(sandbox: Sandbox, alpn: str) -> AsyncIterator[Dialled]:
     context = ssl.create_default_context(cafile=sandbox.ca_cert_path)
     context.set_alpn_protocols([alpn])
     reader, writer = await asyncio.open_connection(
@@ -157,7 +157,7 @@ async def test_a_broken_header_block_ends_its_own_connection_and_nothing_else(
         writer.write(OPENING + frame(HEADERS, END_STREAM | END_HEADERS, 1, INDEXED_GET))
         await app.waiting.acquire()
         writer.write(broken)
-        await reader.read(), "the third party that broke the protocol is disconnected"
+        await reader.read()  # until it is disconnected
         await app.cancelled.wait()
         assert not answer.done()
         app.let_go.set()
