@@ -56,7 +56,7 @@ class AsgiTarget:
         except (LocalAnswer, asyncio.CancelledError):
             raise
         except Exception as error:
-            if not request.disconnected.is_set():
+            if cycle.finished or not request.disconnected.is_set():
                 logger.exception("tunnel: the application raised")
             raise LocalAnswer(500, "internal error") from error
         if not responder.started:
@@ -155,6 +155,9 @@ class _HttpCycle:
             try:
                 await self._responder.send(event.get("body", b""), more)
             except ConnectionResetError:
+                more = False
+            if not more:
+                # Whoever listens for the third party's departure may stop now: the response is over.
                 self._request.disconnected.set()
         elif kind == "http.response.start":
             await self._responder.start(event["status"], list(event.get("headers", ())))

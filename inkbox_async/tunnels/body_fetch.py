@@ -23,9 +23,15 @@ class FetchedBody:
 
     whole = None
 
-    def __init__(self, response: aiohttp.ClientResponse, count: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        count: Callable[[int], None],
+        fail: Callable[[LocalAnswer], None],
+    ) -> None:
         self._response = response
         self._count = count
+        self._fail = fail
         self.ended = False
         """Whether the last piece was read."""
 
@@ -34,6 +40,7 @@ class FetchedBody:
         try:
             piece = await self._response.content.read(_PIECE)
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._fail(_failed())
             raise ConnectionResetError("the request body could not be fetched to its end") from error
         self.ended = not piece
         self._count(len(piece))
@@ -55,12 +62,15 @@ class BodyFetcher:
         self._extra_ca = extra_ca
         self._session: aiohttp.ClientSession | None = None
 
-    async def open(self, uri: str, count: Callable[[int], None]) -> FetchedBody:
+    async def open(
+        self, uri: str, count: Callable[[int], None], fail: Callable[[LocalAnswer], None]
+    ) -> FetchedBody:
         """Begin to fetch a body.
 
         Args:
             uri: Absolute URL, as the edge gave it.
             count: Told the size of each piece; raises when they are too many.
+            fail: Told what to answer when the body breaks off.
 
         Raises:
             LocalAnswer: The body could not be had.
@@ -77,7 +87,7 @@ class BodyFetcher:
         if response.status >= 400:
             response.close()
             raise _failed()
-        return FetchedBody(response, count)
+        return FetchedBody(response, count, fail)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
@@ -26,6 +27,7 @@ class Opcode(IntEnum):
 
 _DATA_OPCODES: Final = (Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY)
 _OPCODES: Final = frozenset(Opcode)
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class FrameError(Exception):
@@ -252,6 +254,8 @@ def decode_envelope(text: bytes) -> Message | None:
     if not isinstance(data, str):
         return None
     if kind == "text":
+        if not data.isascii() and _LONE_SURROGATE.search(data):
+            raise FrameError("a text message holds half a surrogate pair")
         return data
     if kind == "binary":
         try:

@@ -63,8 +63,10 @@ class EdgeExchange:
 
     async def run(self) -> None:
         """Check, run and answer the request."""
-        self._task = asyncio.current_task()
         runtime, envelope = self._runtime, self._envelope
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        runtime.farewells[self._task] = self._disconnect
         started_at = asyncio.get_running_loop().time()
         self._start_clock()
         try:
@@ -72,7 +74,9 @@ class EdgeExchange:
                 raise LocalAnswer(400, "invalid path", SdkReason.INVALID_PATH)
             body: Body = self
             if envelope.body_uri:
-                body = self._fetched = await runtime.fetcher.open(envelope.body_uri, self.count)
+                body = self._fetched = await runtime.fetcher.open(
+                    envelope.body_uri, self.count, self.override
+                )
             else:
                 announced = content_length(envelope.headers) or 0
                 if max(announced, self._intake.buffered) > runtime.limits.inbound_body:
@@ -95,6 +99,7 @@ class EdgeExchange:
             logger.exception("tunnel: an internal error during a request")
             self.override(LocalAnswer(500, "internal error"), cancel=False)
         finally:
+            del runtime.farewells[self._task]
             if self._clock is not None:
                 self._clock.cancel()
             if self._flush_timer is not None:
@@ -110,8 +115,7 @@ class EdgeExchange:
 
     def _finish(self) -> None:
         """Leave no stream half open."""
-        if self._request is not None:
-            self._request.disconnected.set()
+        self._disconnect()
         if self._stream is not None and not self._stream.local_closed:
             self._stream.reset(ErrorCode.INTERNAL_ERROR)
         if self._fetched is not None:
@@ -119,10 +123,14 @@ class EdgeExchange:
         if not self._intake.ended:
             self._intake.reset(ErrorCode.CANCEL)
 
-    def abort(self) -> None:
-        """Tell the application that nobody waits any more, and cancel it soon after."""
+    def _disconnect(self) -> None:
+        """Tell the application that nobody waits any more."""
         if self._request is not None:
             self._request.disconnected.set()
+
+    def abort(self) -> None:
+        """Tell the application that nobody waits any more, and cancel it soon after."""
+        self._disconnect()
         if self._task is not None:
             asyncio.get_running_loop().call_later(CANCEL_GRACE, self._task.cancel)
 
@@ -203,7 +211,10 @@ class EdgeExchange:
             self._declared = None
         self._head = (status, clean)
         self._outcome = status
-        if self._declared is not None and self._declared > self._runtime.limits.outbound_body:
+        limits = self._runtime.limits
+        if (self._declared is not None and self._declared > limits.outbound_body) or not (
+            self._intake.session.takes_head(clean)
+        ):
             self.override(LocalAnswer(502, "response too large", SdkReason.RESPONSE_TOO_LARGE))
 
     async def send(self, data: bytes, more: bool) -> None:

@@ -42,6 +42,12 @@ logger = logging.getLogger("inkbox_async.tunnels")
 LINGER: Final = 5.0
 """Seconds the other side has to end its half of a closed WebSocket."""
 
+HANDSHAKE_TIMEOUT: Final = 30.0
+"""Seconds for the handshake with a URL when the edge sets no deadline."""
+
+DEADLINE_SLACK: Final = 0.1
+"""Seconds after the deadline in which a target may still say itself what took so long."""
+
 _OFF_LOOP: Final = 1 << 20
 """Messages from this size on are decoded on a thread, because that takes milliseconds."""
 
@@ -80,14 +86,19 @@ class EdgeWebSocket:
         self._pump: asyncio.Task[None] | None = None
         self._inbox = Inbox()
         self._close_sent = False
+        self._deadline_seconds = session.hello.response_deadline if session.hello else None
 
     async def run(self) -> None:
         """Serve the WebSocket until it ends."""
         self._task = asyncio.current_task()
+        assert self._task is not None
+        self._runtime.farewells[self._task] = lambda: self._inbox.finish(Close(1000))
         started_at = asyncio.get_running_loop().time()
         self._session.hold()
-        deadline = self._session.hello.response_deadline if self._session.hello else None
-        timer = asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline else None
+        timer = None
+        if self._deadline_seconds is not None:
+            give_up = self._deadline_seconds + DEADLINE_SLACK
+            timer = asyncio.get_running_loop().call_later(give_up, self._deadline)
         try:
             await self._serve()
         except LocalAnswer as answer:
@@ -102,6 +113,7 @@ class EdgeWebSocket:
             logger.exception("tunnel: an internal error in a WebSocket")
             self._refuse(LocalAnswer(500, "internal error"))
         finally:
+            del self._runtime.farewells[self._task]
             if access_log.is_enabled():
                 seconds = asyncio.get_running_loop().time() - started_at
                 end = self._inbox.end
@@ -127,6 +139,7 @@ class EdgeWebSocket:
             client=client.decode("latin-1") if client else None,
             public_host=self._runtime.public_host,
             body=NoBody(),
+            handshake_timeout=self._deadline_seconds or HANDSHAKE_TIMEOUT,
         )
         await self._runtime.target.websocket(request, self)
         await self.close(1000, "")
@@ -162,13 +175,16 @@ class EdgeWebSocket:
         """
         if self._answered:
             return
-        self._answered = True
         clean = [field for field in response_headers(headers) if field[0] not in _HANDSHAKE_HEADERS]
         if subprotocol:
             clean.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
-        hello = self._session.hello
+        if not self._session.takes_head(clean):
+            self._refuse(LocalAnswer(502, "response too large", SdkReason.RESPONSE_TOO_LARGE))
+            self._inbox.finish(Close(1011))
+            return
+        self._answered = True
         try:
-            async with asyncio.timeout(hello.response_deadline if hello else None):
+            async with asyncio.timeout(self._deadline_seconds):
                 await self._open_bridge(clean)
         except (ConnectionResetError, TimeoutError) as error:
             logger.warning("tunnel: the bridge of a WebSocket could not be opened: %s", error or "no answer")
@@ -200,6 +216,8 @@ class EdgeWebSocket:
         if not self._answered:
             self._answered = True
             clean = [field for field in response_headers(headers) if field[0] not in _HANDSHAKE_HEADERS]
+            if not self._session.takes_head(clean):
+                status, clean, body = 502, [], b"response too large"
             await self._runtime.post(self._session, self._envelope.request_id, status, clean, body)
 
     # Messages in

@@ -37,6 +37,7 @@ class Request:
         "body",
         "client",
         "disconnected",
+        "handshake_timeout",
         "headers",
         "http_version",
         "method",
@@ -54,6 +55,7 @@ class Request:
         public_host: str,
         body: Body,
         http_version: str = "1.1",
+        handshake_timeout: float = 30.0,
     ) -> None:
         self.method = method
         self.target = target
@@ -65,6 +67,8 @@ class Request:
         self.public_host = public_host
         self.body = body
         self.http_version = http_version
+        self.handshake_timeout = handshake_timeout
+        """Seconds in which a WebSocket's handshake must be through."""
         self.disconnected = asyncio.Event()
         """Set when nobody waits for the response any more."""
 

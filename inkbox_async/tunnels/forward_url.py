@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_from_bytes, urlsplit
 
@@ -17,7 +18,9 @@ from .exchange import Request, Responder, WebSocketPeer
 from .forward_websocket import UpstreamWebSocket, relay
 from .protocol import Headers, SdkReason, content_length, forwarded_request_headers
 
-UPSTREAM_TIMEOUT: Final = 30.0
+HEAD_LIMIT: Final = 1 << 16
+"""Largest header field, in bytes, that an upstream may answer with."""
+FIELDS_LIMIT: Final = 1000
 _SMALL: Final = 1 << 16
 _PIECE: Final = 1 << 16
 
@@ -91,6 +94,17 @@ def upstream_context(*, verify: bool, ca_bundle: bytes | None) -> ssl.SSLContext
     return context
 
 
+@dataclass(frozen=True)
+class UpstreamTimeouts:
+    """How long a server at a URL may take to accept a connection, and to go on answering; seconds."""
+
+    connect: float = 30.0
+    read: float = 30.0
+
+
+PASSTHROUGH_TIMEOUTS: Final = UpstreamTimeouts(connect=10.0, read=60.0)
+
+
 class UrlTarget:
     """A server at a URL.
 
@@ -101,13 +115,15 @@ class UrlTarget:
     Args:
         url: Base of all requests; its query and fragment are ignored.
         context: For https and wss.
+        timeouts: How long the server may take.
     """
 
-    def __init__(self, url: str, context: ssl.SSLContext) -> None:
+    def __init__(self, url: str, context: ssl.SSLContext, timeouts: UpstreamTimeouts | None = None) -> None:
         parts = urlsplit(url)
         self._netloc = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._context = context
+        self._timeouts = timeouts or UpstreamTimeouts()
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -118,8 +134,11 @@ class UrlTarget:
             auto_decompress=False,
             trust_env=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+            max_headers=FIELDS_LIMIT,
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=UPSTREAM_TIMEOUT, sock_read=UPSTREAM_TIMEOUT
+                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
             ),
         )
 
@@ -146,7 +165,8 @@ class UrlTarget:
         declared = content_length(request.headers)
         headers: CIMultiDict[str] = CIMultiDict()
         for name, value in self._headers(request):
-            if name != b"content-length":
+            # The expectation of a third party was met when it was let send its body.
+            if name not in (b"content-length", b"expect"):
                 headers.add(name.decode("latin-1"), as_text(value))
         data = await _outgoing_body(request, declared)
         if declared and not isinstance(data, (bytes, type(None))):
@@ -179,7 +199,9 @@ class UrlTarget:
         """Connect to the upstream's WebSocket and relay messages; see `Target.websocket`."""
         upstream = UpstreamWebSocket(self._url(request), self._context)
         try:
-            headers = await upstream.connect(self._headers(request), peer.subprotocols)
+            headers = await upstream.connect(
+                self._headers(request), peer.subprotocols, request.handshake_timeout
+            )
             await peer.accept(upstream.subprotocol, headers)
             await relay(peer, upstream)
         finally:

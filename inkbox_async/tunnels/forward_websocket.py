@@ -30,7 +30,6 @@ from .protocol import HOP_BY_HOP_RESPONSE, Headers, SdkReason
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
-HANDSHAKE_TIMEOUT: Final = 30.0
 MAX_HEAD: Final = 1 << 16
 CLOSE_TIMEOUT: Final = 2.0
 _PIECE: Final = 1 << 16
@@ -61,12 +60,13 @@ class UpstreamWebSocket:
         self.subprotocol: str | None = None
         """The subprotocol that the upstream chose."""
 
-    async def connect(self, headers: Headers, subprotocols: list[str]) -> Headers:
+    async def connect(self, headers: Headers, subprotocols: list[str], timeout: float) -> Headers:
         """Connect and complete the handshake.
 
         Args:
             headers: The forwarded request headers, with `host`.
             subprotocols: What the third party offers.
+            timeout: Seconds for all of it.
 
         Returns:
             The upstream's response headers that are the third party's business.
@@ -75,7 +75,7 @@ class UpstreamWebSocket:
             LocalAnswer: There is no WebSocket to be had; what to say instead.
         """
         try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+            async with asyncio.timeout(timeout):
                 return await self._connect(headers, subprotocols)
         except TimeoutError:
             stage = "upstream-connect-timeout" if self._writer is None else "upstream-handshake-timeout"
@@ -223,7 +223,11 @@ async def relay(peer: WebSocketPeer, upstream: UpstreamWebSocket) -> None:
         for way in ways:
             way.cancel()
         results = await asyncio.gather(*ways, return_exceptions=True)
-    if any(isinstance(result, ConnectionResetError) for result in results):
+    failures = [result for result in results if isinstance(result, Exception)]
+    for failure in failures:
+        if not isinstance(failure, ConnectionResetError):
+            logger.error("tunnel: an internal error in a WebSocket", exc_info=failure)
+    if failures:
         await peer.close(1011, "")
 
 

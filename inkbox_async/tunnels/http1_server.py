@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
+import re
 from typing import Final
 
 import h11
@@ -22,6 +23,7 @@ logger = logging.getLogger("inkbox_async.tunnels")
 
 KEEP_ALIVE: Final = 75.0
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ORIGIN: Final = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _PLAIN: Final = (b"content-type", b"text/plain")
 
 
@@ -102,13 +104,14 @@ class Http1Server:
     async def _exchange(self, head: h11.Request) -> bool:
         """Answer one request; returns whether the connection may serve another."""
         headers: Headers = list(head.headers)
-        if not is_valid_path(head.target):
+        target = _origin_form(head.target)
+        if not is_valid_path(target):
             await self.respond(400, "invalid path")
             return False
         exchange = _Http1Exchange(self, head, self._site)
         request = Request(
             method=head.method.decode("ascii"),
-            target=head.target,
+            target=target,
             headers=headers,
             client=None,
             public_host=self._site.public_host,
@@ -314,6 +317,15 @@ def websocket_headers(headers: Headers) -> Headers:
         and not name.lower().startswith(b"sec-websocket-")
         and name.lower() != b"content-length"
     ]
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Path and query of a request target, which may be a whole URL (RFC 9112, 3.2.2)."""
+    origin = _ORIGIN.match(target)
+    if origin is None:
+        return target
+    path = target[origin.end() :]
+    return path if path.startswith(b"/") else b"/" + path
 
 
 def _announces_body(head: h11.Request) -> bool:

@@ -130,6 +130,8 @@ class Http2Connection:
         self.streams: dict[int, Stream] = {}
         self.next_stream_id = 1
         self.max_concurrent_streams = MAX_STREAM_ID
+        self.max_header_list_size = MAX_HEADER_LIST_SIZE
+        """What the peer takes in one header list, and never more than we would."""
         self.settings_received = False
         self.last_stream_id = MAX_STREAM_ID
         self._max_frame_size = 16384
@@ -439,6 +441,8 @@ class Http2Connection:
             self._encoder.header_table_size = min(value, 4096)
         elif code == SettingCode.MAX_CONCURRENT_STREAMS:
             self.max_concurrent_streams = value
+        elif code == SettingCode.MAX_HEADER_LIST_SIZE:
+            self.max_header_list_size = min(value, MAX_HEADER_LIST_SIZE)
         elif code == SettingCode.INITIAL_WINDOW_SIZE:
             if value > MAX_WINDOW:
                 raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "initial window too large")

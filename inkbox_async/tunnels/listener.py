@@ -317,8 +317,8 @@ class TunnelListener:
         options = self._options
         host, port = split_zone(prepared.zone)
         extra_ca = options.extra_ca()
-        target = options.target()
         certificate = prepared.certificate
+        target = options.target(passthrough=certificate is not None)
         passthrough = None
         if certificate is not None:
             site = Site(target, prepared.public_host, options.limits)

@@ -14,7 +14,7 @@ from ..generated.models.tunnels import TLSMode
 from ..handles import validate_tunnel_name
 from .asgi import ASGIApp, AsgiTarget
 from .exchange import Target
-from .forward_url import UrlTarget, check_forward_url, upstream_context
+from .forward_url import PASSTHROUGH_TIMEOUTS, UrlTarget, check_forward_url, upstream_context
 from .limits import Limits
 from .protocol import DEFAULT_BODY_LIMIT, POOL_SIZE_MAX, POOL_SIZE_MIN
 from .runtime import Timing
@@ -94,10 +94,11 @@ class ListenerOptions:
             return StateDirectory.default(self.name)
         return StateDirectory(Path(self.state_dir))
 
-    def target(self) -> Target:
+    def target(self, *, passthrough: bool = False) -> Target:
         """What requests are handed to."""
         if isinstance(self.forward_to, str):
-            return UrlTarget(self.forward_to, self._upstream_context())
+            timeouts = PASSTHROUGH_TIMEOUTS if passthrough else None
+            return UrlTarget(self.forward_to, self._upstream_context(), timeouts)
         return AsgiTarget(self.forward_to)
 
     def _upstream_context(self) -> ssl.SSLContext:

@@ -171,6 +171,9 @@ def forwarded_request_headers(
 
 
 _FORBIDDEN_IN_VALUE: Final = re.compile(rb"[\0\r\n]")
+_FIELD_OVERHEAD: Final = 32 + len(HEADER_PREFIX)
+_POST_HEAD: Final = 1024
+"""More than the fields of a response post that do not depend on the application."""
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 
 
@@ -190,6 +193,11 @@ def response_headers(headers: Headers) -> Headers:
             continue
         result.append((name, value if value.isascii() else _as_utf8(value)))
     return result
+
+
+def response_head_size(headers: Headers) -> int:
+    """About how large the head of a response post becomes, by the measure of RFC 9113, 6.5.2."""
+    return _POST_HEAD + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in headers)
 
 
 def _as_utf8(value: bytes) -> bytes:

@@ -17,7 +17,7 @@ from .connection import PING_INTERVAL, PING_TIMEOUT
 from .edge_http import EdgeExchange
 from .edge_websocket import EdgeWebSocket
 from .exceptions import LocalAnswer
-from .exchange import Target
+from .exchange import CANCEL_GRACE, Target
 from .limits import Limits
 from .passthrough import Passthrough
 from .protocol import DataPlane, Headers, RouteKind
@@ -31,6 +31,7 @@ REPLY_PATIENCE: Final = 5.0
 REPLY_LIMIT: Final = 30.0
 STABLE_AFTER: Final = 10.0
 TEARDOWN_TIMEOUT: Final = 5.0
+QUICK_DRAIN: Final = 2.0
 POST_ATTEMPTS: Final = 3
 
 
@@ -136,6 +137,8 @@ class Runtime:
         self._serving: asyncio.Task[None] | None = None
         self.stopping = False
         """Whether everything is being closed."""
+        self.farewells: dict[asyncio.Task[None], Callable[[], None]] = {}
+        """How each exchange under way tells its application that the tunnel stops."""
 
     # Life
 
@@ -174,6 +177,10 @@ class Runtime:
 
     async def _tear_down(self) -> None:
         self.stopping = True
+        if self.farewells:
+            for farewell in list(self.farewells.values()):
+                farewell()
+            await asyncio.wait(set(self.farewells), timeout=CANCEL_GRACE)
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
@@ -229,7 +236,10 @@ class Runtime:
 
     async def _follow(self, session: Session) -> Session:
         """Stay with a session and, through drains, its successors; returns the one that broke."""
+        pace = handoff_backoff()
+        clock = asyncio.get_running_loop().time
         while True:
+            followed_from = clock()
             outcome = await asyncio.shield(session.outcome)
             if self._active is session:
                 self._active = None
@@ -241,6 +251,11 @@ class Runtime:
                 session.close()
                 self._sessions.discard(session)
                 return session
+            if clock() - followed_from < QUICK_DRAIN:
+                # An edge whose every connection drains at once must not be dialled without a pause.
+                await asyncio.sleep(pace.next())
+            else:
+                pace.reset()
             successor = await self._hand_off()
             self.spawn(self._retire(session), "retire")
             if successor is None:

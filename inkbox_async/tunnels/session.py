@@ -23,6 +23,7 @@ from .protocol import (
     Hello,
     parse_envelope,
     parse_hello,
+    response_head_size,
 )
 
 logger = logging.getLogger("inkbox_async.tunnels")
@@ -295,6 +296,10 @@ class Session:
             self._park(slot)
         else:
             self._park_later(slot, min(0.05 * 2 ** min(self._failures // 32, 7), 5.0))
+
+    def takes_head(self, headers: Headers) -> bool:
+        """Whether the edge takes a response with these headers; larger ones would end the connection."""
+        return response_head_size(headers) <= self.connection.http2.max_header_list_size
 
     # The end
 

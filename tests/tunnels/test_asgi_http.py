@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from .apps import Event, Receive, Send, echo, http, mirror, read_body, respond
-from .conftest import Serve, Stage
+from .conftest import Serve, Stage, eventually
 from .control import API_KEY, TUNNEL_ID
 from .fake_edge import FakeEdge
 
@@ -140,6 +140,47 @@ class TestThePost:
         assert reply.header("content-length") == "1234"
         assert ("content-length", "0") in reply.posted
 
+    async def test_an_app_that_listens_on_hears_of_the_end(self, serve: Serve, edge: FakeEdge) -> None:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await read_body(receive)
+            await respond(send, b"done")
+            heard.put_nowait((await receive())["type"])
+
+        await serve(app)
+        assert (await edge.request()).body == b"done"
+        assert await heard.get() == "http.disconnect"
+
+    async def test_headers_that_no_edge_takes_are_a_502(self, serve: Serve, edge: FakeEdge) -> None:
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            size = int(scope["query_string"])
+            await respond(send, b"body", headers=[(b"x-large", b"x" * size)])
+
+        await serve(app)
+        assert (await edge.request(path="/?60000")).body == b"body"
+        reply = await edge.request(path="/?200000")
+        assert (reply.status, reply.body, reply.reason) == (502, b"response too large", "response-too-large")
+        assert len(edge.connections) == 1
+
+    async def test_closing_tells_an_app_before_it_is_cancelled(self, stage: Stage, edge: FakeEdge) -> None:
+        heard: list[str] = []
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await read_body(receive)
+            heard.append((await receive())["type"])
+            await respond(send, b"just in time")
+
+        async with stage.listener(app):
+            _, answer = await edge.send_envelope()
+            await eventually(lambda: len(edge.connections[0].parked) > 0)
+            await edge.request("GET", "/%00")
+        assert heard == ["http.disconnect"]
+        answer.cancel()
+
     async def test_an_app_that_does_not_answer_is_a_500(self, serve: Serve, edge: FakeEdge) -> None:
         @http
         async def app(scope: Event, receive: Receive, send: Send) -> None:
@@ -265,6 +306,22 @@ class TestBodies:
     ) -> None:
         await serve(echo)
         reply = await edge.request("POST", "/", extra=[("inkbox-body-uri", f"{bodies}/none")])
+        assert (reply.status, reply.body, reply.reason) == (
+            502,
+            b"failed to fetch request body",
+            "body-fetch-failed",
+        )
+
+    async def test_a_body_whose_fetching_breaks_off_is_a_502(self, serve: Serve, edge: FakeEdge) -> None:
+        async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
+            writer.close()
+
+        await serve(echo)
+        async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
+            uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            reply = await edge.request("POST", "/", extra=[("inkbox-body-uri", uri)])
         assert (reply.status, reply.body, reply.reason) == (
             502,
             b"failed to fetch request body",

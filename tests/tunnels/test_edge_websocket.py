@@ -339,6 +339,23 @@ class TestEndings:
             bridge, _ = await open_websocket(edge)
         assert await ending(bridge) == CLOSED
 
+    async def test_the_app_hears_that_the_listener_closes(self, stage: Stage, edge: FakeEdge) -> None:
+        seen = Seen()
+        async with stage.listener(seen.app):
+            await open_websocket(edge)
+        assert [(event["type"], event["code"]) for event in seen.events] == [("websocket.disconnect", 1000)]
+
+    async def test_headers_that_no_edge_takes_refuse_it(self, serve: Serve, edge: FakeEdge) -> None:
+        @websocket
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept", "headers": [(b"x-large", b"x" * 200_000)]})
+
+        await serve(app)
+        reply = await upgrade(edge)
+        assert (reply.status, reply.body) == (502, b"response too large")
+        assert len(edge.connections) == 1
+
     async def test_a_broken_frame_ends_it_with_1011(self, serve: Serve, edge: FakeEdge) -> None:
         seen = Seen()
         await serve(seen.app)

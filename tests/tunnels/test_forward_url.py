@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from pathlib import Path
 
 import pytest
 
-from inkbox_async.tunnels import ForwardTargetRefused, forward_websocket
+from inkbox_async.tunnels import ForwardTargetRefused, edge_websocket
 from inkbox_async.tunnels.bridge_frames import Opcode
 from inkbox_async.tunnels.forward_url import check_forward_url
 
@@ -213,6 +214,42 @@ class TestRequests:
             reply = await edge.request()
             assert (reply.status, reply.reason) == (502, "response-too-large")
 
+    @pytest.mark.parametrize(
+        "fields",
+        [b"X-Big: " + b"a" * 60_000 + b"\r\n", b"".join(b"X-%d: a\r\n" % n for n in range(500))],
+        ids=["large", "many"],
+    )
+    async def test_large_response_heads_pass(self, serve: Serve, edge: FakeEdge, fields: bytes) -> None:
+        answer = b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok"
+        async with Upstream(answer) as upstream:
+            await serve(upstream.url)
+            reply = await edge.request()
+            assert (reply.status, reply.body) == (200, b"ok")
+
+    async def test_an_expectation_is_not_handed_on(self, serve: Serve, edge: FakeEdge) -> None:
+        # The body is under way already, and the upstream may be one that never says `100 Continue`.
+        async with Upstream(OK) as upstream:
+            await serve(upstream.url)
+            headers = [("expect", "100-continue"), ("content-length", "2")]
+            assert (await edge.request("POST", headers=headers, body=b"hi")).status == 200
+            assert upstream.bodies == [b"hi"]
+            assert "expect" not in upstream.headers()
+
+    async def test_an_upstream_that_refuses_a_body_early(self, serve: Serve, edge: FakeEdge) -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            await serve(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            intake, answer = await edge.send_envelope("POST", end=False)
+            with contextlib.suppress(ConnectionResetError):
+                await intake.send(b"x" * 8_000_000)
+            assert (await answer).status == 413
+
     async def test_a_slow_upstream(self, serve: Serve, edge: FakeEdge) -> None:
         edge.hello_fields["response_deadline_seconds"] = 0.1
         gone = asyncio.Event()
@@ -320,6 +357,19 @@ class TestWebSockets:
             await bridge.send(type="close", code=4002)
             assert await closes.get() == (4002).to_bytes(2, "big")
 
+    async def test_half_a_character_ends_it_as_an_error(self, serve: Serve, edge: FakeEdge) -> None:
+        async def server(talk: Talk) -> None:
+            talk.writer.write(handshake(talk.head))
+            await talk.reader.read()
+
+        async with Upstream(server) as upstream:
+            await serve(upstream.url)
+            bridge, _ = await open_websocket(edge)
+            await bridge.send(type="text", data="\ud800")
+            ending = await bridge.document()
+            assert ending is not None
+            assert (ending["type"], ending["code"]) == ("close", 1011)
+
     async def test_an_upstream_that_drops(self, serve: Serve, edge: FakeEdge) -> None:
         async def server(talk: Talk) -> None:
             talk.writer.write(handshake(talk.head))
@@ -365,10 +415,14 @@ class TestWebSockets:
             await serve(upstream.url)
             assert (await upgrade(edge)).status == 302
 
+    @pytest.mark.parametrize("deadline", [None, 0.1])
     async def test_a_slow_handshake(
-        self, serve: Serve, edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
+        self, serve: Serve, edge: FakeEdge, monkeypatch: pytest.MonkeyPatch, deadline: float | None
     ) -> None:
-        monkeypatch.setattr(forward_websocket, "HANDSHAKE_TIMEOUT", 0.1)
+        if deadline is None:
+            monkeypatch.setattr(edge_websocket, "HANDSHAKE_TIMEOUT", 0.1)
+        else:
+            edge.hello_fields["response_deadline_seconds"] = deadline
 
         async def server(talk: Talk) -> None:
             await talk.reader.read()

@@ -243,6 +243,7 @@ class TestHttp1:
         ("request_bytes", "answer"),
         [
             (b"GET /%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 "),
+            (b"GET http://x/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 "),
             (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
             (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n", b"HTTP/1.1 413 "),
             (
@@ -260,6 +261,38 @@ class TestHttp1:
         reader, writer = await ingress.connect("http/1.1")
         writer.write(request_bytes)
         assert (await reader.read()).startswith(answer)
+
+    @pytest.mark.parametrize(
+        ("target", "seen"),
+        [
+            (b"https://my-app.localhost/one?a=b", "/one"),
+            (b"HTTP://my-app.localhost", "/"),
+            (b"http://my-app.localhost?q", "/"),
+        ],
+    )
+    async def test_a_target_may_be_a_whole_url(
+        self, serve: Serve, ingress: Ingress, target: bytes, seen: str
+    ) -> None:
+        await serve(mirror)
+        reader, writer = await ingress.connect("http/1.1")
+        writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert f'"raw_path": "{seen}"'.encode() in await reader.read()
+
+    async def test_an_app_that_listens_on_hears_of_the_end(
+        self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession
+    ) -> None:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await read_body(receive)
+            await respond(send, b"done")
+            heard.put_nowait((await receive())["type"])
+
+        await serve(app)
+        async with third_party.get(ingress.url) as response:
+            assert await response.read() == b"done"
+        assert await heard.get() == "http.disconnect"
 
     async def test_an_app_that_fails(
         self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession

@@ -366,6 +366,29 @@ class TestDrain:
         assert handled == Counter({f"/{number}": 1 for number in range(1000)})
         assert len(edge.connections) == 4
 
+    async def test_an_edge_that_always_drains_is_not_dialled_without_a_pause(
+        self, stage: Stage, edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[Backoff] = []
+
+        def pause(backoff: Backoff) -> float:
+            pauses.append(backoff)
+            return 0.0
+
+        def drain(intake: EdgeStream) -> bool:
+            if intake.headers["x-pool-slot"] == "0":
+                intake.connection.send_goaway(0, "drain")
+            return False
+
+        monkeypatch.setattr(Backoff, "next", pause)
+        edge.on_intake = drain
+        async with stage.listener(echo):
+            await edge.connected(count=4)
+            edge.on_intake = None
+        assert stage.statuses == ["connecting", "connected", "closed"]
+        assert len(pauses) >= 3
+        assert len(set(pauses)) == 1
+
 
 class TestTakeover:
     @pytest.mark.parametrize("signal", ["intake", "code", "reason"])
@@ -409,6 +432,20 @@ class TestFaults:
             await edge.connected(count=2)
             assert (await edge.request("POST", body=b"x")).body == b"x"
         assert stage.statuses[:3] == ["connecting", "connected", "reconnecting"]
+
+    async def test_an_edge_that_goes_on_talking_is_alive(self, stage: Stage, edge: FakeEdge) -> None:
+        # On a slow line the answer to a ping may wait behind bodies for longer than the limit.
+        edge.answers_pings = False
+        async with stage.listener(echo, timing=Timing(ping_interval=0.02, ping_timeout=0.5)):
+            connection = await edge.connected()
+            await connection.pinged.wait()
+            intake, answer = await edge.send_envelope("POST", end=False)
+            for _ in range(100):
+                await intake.send(b"x")
+                await asyncio.sleep(0.01)
+            await intake.send(end=True)
+            assert (await answer).body == b"x" * 100
+            assert len(edge.connections) == 1
 
     async def test_pings_are_sent_and_answered(self, serve: Serve, edge: FakeEdge) -> None:
         await serve(echo, timing=Timing(ping_interval=0.02, ping_timeout=5))
