@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..encoding import decoder
 from ..generated.models.vault import VaultInfo, VaultKey, VaultKeyType
@@ -28,6 +30,8 @@ from .keys import (
 )
 from .sealed import KeyEntry, SealedBundle, SealedSecrets
 from .unlocked import UnlockedVault
+
+T = TypeVar("T")
 
 for _answer in (VaultInfo, SealedBundle, list[KeyEntry]):
     # Building the first schemas of a process takes ten milliseconds; here it happens in the importing thread.
@@ -76,7 +80,8 @@ class Keyring:
         info = await _existing(vault)
         opened = await self._open(vault, vault_key, info.organization_id)
         cipher = VaultCipher(opened.org_key)
-        secrets = await asyncio.to_thread(open_secrets, cipher, opened.bundle.encrypted_secrets or [])
+        sealed = _drained(opened.bundle.encrypted_secrets or [])
+        secrets = await asyncio.to_thread(open_secrets, cipher, sealed)
         return UnlockedVault(vault, cipher, secrets.readable, secrets.unreadable), secrets.viewers
 
     async def update_key(
@@ -130,6 +135,13 @@ class Keyring:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [Hidden(task.result()) for task in tasks]
+
+
+def _drained(items: list[T]) -> Iterator[T]:
+    # What is let go at once brings the garbage collector, which halts the event loop, on later.
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 async def _existing(vault: SealedSecrets) -> VaultInfo:

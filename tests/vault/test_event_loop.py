@@ -260,3 +260,31 @@ async def test_the_first_unlock_imports_what_it_needs_beside_the_loop(
     process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
+
+
+async def test_cancelling_one_unlock_does_not_disturb_the_others(
+    unlocked: UnlockedVault, inkbox: AsyncInkbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def gated(vault_key: str, salt: bytes) -> bytes:
+        runs.append(vault_key)
+        begun.set()
+        assert go.wait(timeout=10), "the derivation blocks the event loop"
+        return crypto.derive_master_key(vault_key, salt)
+
+    monkeypatch.setattr("inkbox_async.vault.derivation.derive_master_key", gated)
+    first = asyncio.create_task(inkbox.vault.unlock(KEY))
+    assert await asyncio.to_thread(begun.wait, 10)
+    others = [asyncio.create_task(inkbox.vault.unlock(KEY)) for _ in range(3)]
+    await asyncio.wait(others, timeout=0.2)
+    first.cancel()
+    others[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    go.set()
+    results = await asyncio.gather(*others, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, UnlockedVault, UnlockedVault]
+    assert inkbox.vault.unlocked in results
+    assert len(runs) < 4, "nobody shared the derivation that was under way"
