@@ -83,12 +83,15 @@ async def read_body(operation: Operation, request: web.Request) -> Body:
     Raises:
         ApiError: 413 for one that is too large.
     """
+    too_large = ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
+        raise too_large  # without waiting for it
     try:
         if operation.body_media == "multipart/form-data":
             return await _read_multipart(request)
         content = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.") from None
+        raise too_large from None
     if operation.body is None:
         return Body(content)
     if request.content_type == _RAW_TYPES.get(operation.id):

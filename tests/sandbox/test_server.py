@@ -132,6 +132,16 @@ async def test_a_body_that_is_too_large_is_refused(admin: Api) -> None:
     assert (reply.status, reply.body) == (413, {"detail": f"The body is larger than {MAX_BODY_BYTES} bytes."})
 
 
+async def test_a_body_that_will_be_too_large_is_not_waited_for(sandbox: Sandbox) -> None:
+    address = URL(sandbox.base_url)
+    assert address.host is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    head = f"POST {IDENTITIES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n"
+    writer.write(head.encode())
+    assert (await reader.readline()).split()[1] == b"413"
+    writer.close()
+
+
 async def test_a_large_body_is_parsed_while_others_are_served(admin: Api) -> None:
     body = json.dumps({"agent_handle": "large", "description": "x" * (8 * 1024 * 1024)}).encode()
     large = asyncio.create_task(admin.call("POST", IDENTITIES, data=io.BytesIO(body)))
