@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from . import access_log
 from .body_fetch import FetchedBody
@@ -19,10 +19,8 @@ from .protocol import (
     is_valid_path,
     response_headers,
 )
+from .service import Service
 from .session import IntakeStream
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
@@ -38,9 +36,9 @@ class EdgeExchange:
     length, and streams without a length from then on.
     """
 
-    def __init__(self, runtime: Runtime, intake: IntakeStream) -> None:
+    def __init__(self, service: Service, intake: IntakeStream) -> None:
         assert intake.envelope is not None
-        self._runtime = runtime
+        self._service = service
         self._intake = intake
         self._envelope = intake.envelope
         self._task: asyncio.Task[None] | None = None
@@ -63,10 +61,10 @@ class EdgeExchange:
 
     async def run(self) -> None:
         """Check, run and answer the request."""
-        runtime, envelope = self._runtime, self._envelope
+        service, envelope = self._service, self._envelope
         self._task = asyncio.current_task()
         assert self._task is not None
-        runtime.farewells[self._task] = self._disconnect
+        service.farewells[self._task] = self._disconnect
         started_at = asyncio.get_running_loop().time()
         self._start_clock()
         try:
@@ -74,12 +72,12 @@ class EdgeExchange:
                 raise LocalAnswer(400, "invalid path", SdkReason.INVALID_PATH)
             body: Body = self
             if envelope.body_uri:
-                body = self._fetched = await runtime.fetcher.open(
+                body = self._fetched = await service.fetcher.open(
                     envelope.body_uri, self.count, self.override
                 )
             else:
                 announced = content_length(envelope.headers) or 0
-                if max(announced, self._intake.buffered) > runtime.limits.inbound_body:
+                if max(announced, self._intake.buffered) > service.site.limits.inbound_body:
                     raise _too_large()
             client = envelope.forwarded_for
             self._request = Request(
@@ -87,10 +85,10 @@ class EdgeExchange:
                 target=envelope.path,
                 headers=envelope.headers,
                 client=client.decode("latin-1") if client else None,
-                public_host=runtime.public_host,
+                public_host=service.site.public_host,
                 body=body,
             )
-            await runtime.target.http(self._request, self)
+            await service.site.target.http(self._request, self)
         except LocalAnswer as answer:
             self.override(answer, cancel=False)
         except ConnectionResetError:
@@ -99,7 +97,7 @@ class EdgeExchange:
             logger.exception("tunnel: an internal error during a request")
             self.override(LocalAnswer(500, "internal error"), cancel=False)
         finally:
-            del runtime.farewells[self._task]
+            del service.farewells[self._task]
             if self._clock is not None:
                 self._clock.cancel()
             if self._flush_timer is not None:
@@ -142,8 +140,8 @@ class EdgeExchange:
             if self._stream is not None:
                 self._stream.reset(ErrorCode.INTERNAL_ERROR)
             else:
-                post = self._runtime.post_answer(self._intake.session, self._envelope.request_id, answer)
-                self._runtime.spawn(post, "answer")
+                post = self._service.post_answer(self._intake.session, self._envelope.request_id, answer)
+                self._service.spawn(post, "answer")
         if cancel:
             self.abort()
 
@@ -170,7 +168,7 @@ class EdgeExchange:
     @property
     def whole(self) -> bytes | None:
         """The body, if all of it is here and nothing was read; see `Body.whole`."""
-        if self._received or self._settled or self._intake.buffered > self._runtime.limits.inbound_body:
+        if self._received or self._settled or self._intake.buffered > self._service.site.limits.inbound_body:
             return None
         return self._intake.take_whole()
 
@@ -187,7 +185,7 @@ class EdgeExchange:
             ConnectionResetError: They are too many; the request has been answered with 413.
         """
         self._received += size
-        if self._received > self._runtime.limits.inbound_body:
+        if self._received > self._service.site.limits.inbound_body:
             self.override(_too_large())
         if self._settled:
             raise ConnectionResetError("the request was answered already")
@@ -211,7 +209,7 @@ class EdgeExchange:
             self._declared = None
         self._head = (status, clean)
         self._outcome = status
-        limits = self._runtime.limits
+        limits = self._service.site.limits
         if (self._declared is not None and self._declared > limits.outbound_body) or not (
             self._intake.session.takes_head(clean)
         ):
@@ -229,7 +227,7 @@ class EdgeExchange:
         if self._envelope.method == b"HEAD":
             data = b""
         self._sent += len(data)
-        if self._sent > self._runtime.limits.outbound_body:
+        if self._sent > self._service.site.limits.outbound_body:
             self.override(LocalAnswer(502, "response too large", SdkReason.RESPONSE_TOO_LARGE))
             return
         if self._stream is not None:
@@ -240,7 +238,7 @@ class EdgeExchange:
             if self._gathered:
                 self._gathered.append(data)
                 data = b"".join(self._gathered)
-            await self._runtime.post(
+            await self._service.post(
                 self._intake.session, self._envelope.request_id, status, headers, bytes(data)
             )
         elif self._declared is not None:
@@ -273,7 +271,7 @@ class EdgeExchange:
     async def _open(self, length: int | None) -> None:
         assert self._head is not None
         status, headers = self._head
-        self._stream = await self._runtime.open_post(
+        self._stream = await self._service.open_post(
             self._intake.session, self._envelope.request_id, status, headers, length, self._given_up
         )
 
@@ -284,7 +282,7 @@ class EdgeExchange:
 
     def _flush_soon(self) -> None:
         if self._stream is None and self._flush is None and not self._settled:
-            self._flush = self._runtime.spawn(self._open_and_flush(), "flush")
+            self._flush = self._service.spawn(self._open_and_flush(), "flush")
 
     async def _open_and_flush(self) -> None:
         data = b"".join(self._gathered)

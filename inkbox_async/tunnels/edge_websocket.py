@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from . import access_log
 from .bridge_frames import (
@@ -32,10 +32,8 @@ from .protocol import (
     is_valid_path,
     response_headers,
 )
+from .service import Service
 from .session import AnswerStream, Session
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
@@ -75,8 +73,8 @@ class NoBody:
 class EdgeWebSocket:
     """Carries one third party's WebSocket; see `WebSocketPeer`."""
 
-    def __init__(self, runtime: Runtime, session: Session, envelope: Envelope) -> None:
-        self._runtime = runtime
+    def __init__(self, service: Service, session: Session, envelope: Envelope) -> None:
+        self._service = service
         self._session = session
         self._envelope = envelope
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +90,7 @@ class EdgeWebSocket:
         """Serve the WebSocket until it ends."""
         self._task = asyncio.current_task()
         assert self._task is not None
-        self._runtime.farewells[self._task] = lambda: self._inbox.finish(Close(1000))
+        self._service.farewells[self._task] = lambda: self._inbox.finish(Close(1000))
         started_at = asyncio.get_running_loop().time()
         self._session.hold()
         timer = None
@@ -113,7 +111,7 @@ class EdgeWebSocket:
             logger.exception("tunnel: an internal error in a WebSocket")
             self._refuse(LocalAnswer(500, "internal error"))
         finally:
-            del self._runtime.farewells[self._task]
+            del self._service.farewells[self._task]
             if access_log.is_enabled():
                 seconds = asyncio.get_running_loop().time() - started_at
                 end = self._inbox.end
@@ -137,18 +135,18 @@ class EdgeWebSocket:
             target=envelope.path,
             headers=envelope.headers,
             client=client.decode("latin-1") if client else None,
-            public_host=self._runtime.public_host,
+            public_host=self._service.site.public_host,
             body=NoBody(),
             handshake_timeout=self._deadline_seconds or HANDSHAKE_TIMEOUT,
         )
-        await self._runtime.target.websocket(request, self)
+        await self._service.site.target.websocket(request, self)
         await self.close(1000, "")
 
     def _refuse(self, answer: LocalAnswer) -> None:
         if not self._answered:
             self._answered = True
-            post = self._runtime.post_answer(self._session, self._envelope.request_id, answer)
-            self._runtime.spawn(post, "answer")
+            post = self._service.post_answer(self._session, self._envelope.request_id, answer)
+            self._service.spawn(post, "answer")
 
     def _deadline(self) -> None:
         if not self._answered:
@@ -192,10 +190,10 @@ class EdgeWebSocket:
                 self._stream.reset(ErrorCode.CANCEL)
             self._inbox.finish(Close(self._lost_code()))
             return
-        self._pump = self._runtime.spawn(self._read(), "websocket-reader")
+        self._pump = self._service.spawn(self._read(), "websocket-reader")
 
     async def _open_bridge(self, headers: Headers) -> None:
-        connection, plane = self._session.connection, self._runtime.plane
+        connection, plane = self._session.connection, self._service.plane
         assert self._envelope.ws_id is not None
         answer = AnswerStream(connection)
         head = plane.response(self._envelope.request_id, 200, headers, 0)
@@ -218,7 +216,7 @@ class EdgeWebSocket:
             clean = [field for field in response_headers(headers) if field[0] not in _HANDSHAKE_HEADERS]
             if not self._session.takes_head(clean):
                 status, clean, body = 502, [], b"response too large"
-            await self._runtime.post(self._session, self._envelope.request_id, status, clean, body)
+            await self._service.post(self._session, self._envelope.request_id, status, clean, body)
 
     # Messages in
 
@@ -228,7 +226,7 @@ class EdgeWebSocket:
         assert stream is not None
         frames = FrameParser(allow_text=True)
         # Base64 makes a binary message a third longer.
-        envelopes = EnvelopeParser(self._runtime.limits.inbound_body // 3 * 4 + 1024)
+        envelopes = EnvelopeParser(self._service.site.limits.inbound_body // 3 * 4 + 1024)
         try:
             while self._inbox.end is None:
                 await self._inbox.wait_for_room()
@@ -330,7 +328,7 @@ class EdgeWebSocket:
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait((self._pump,))
-        if self._runtime.stopping:
+        if self._service.stopping:
             # The connection is about to be closed, and takes with it what was sent last.
             return
         try:

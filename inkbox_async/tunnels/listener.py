@@ -21,6 +21,7 @@ from .options import ListenerOptions, split_zone
 from .passthrough import Passthrough
 from .protocol import DEFAULT_ZONE, DataPlane
 from .runtime import Runtime, Status, TunnelRuntimeStatus
+from .service import Service
 from .session import EdgeAddress
 from .site import Site
 
@@ -319,20 +320,14 @@ class TunnelListener:
         extra_ca = options.extra_ca()
         certificate = prepared.certificate
         target = options.target(passthrough=certificate is not None)
-        passthrough = None
-        if certificate is not None:
-            site = Site(target, prepared.public_host, options.limits)
-            passthrough = Passthrough(certificate.context, site)
+        site = Site(target, prepared.public_host, options.limits)
+        plane = DataPlane(prepared.zone, str(prepared.tunnel.id), self._api_key)
         return Runtime(
-            plane=DataPlane(prepared.zone, str(prepared.tunnel.id), self._api_key),
+            Service(plane, site, BodyFetcher(extra_ca)),
             address=EdgeAddress(host, port, data_plane_context(extra_ca)),
-            target=target,
-            public_host=prepared.public_host,
             status=self._status,
             pool_size=options.pool_size,
-            limits=options.limits,
-            fetcher=BodyFetcher(extra_ca),
-            passthrough=passthrough,
+            passthrough=Passthrough(certificate.context, site) if certificate is not None else None,
             timing=options.timing,
             chores=[certificate.keep_renewed] if certificate is not None else [],
         )

@@ -1,4 +1,4 @@
-"""The running tunnel: keeps a session with the edge, hands work out, and brings the answers back."""
+"""The running tunnel: keeps a session with the edge through drains and faults, and hands its requests out."""
 
 from __future__ import annotations
 
@@ -12,27 +12,20 @@ from typing import Any, Final
 
 from ..errors import TunnelSupersededError
 from .backoff import cold_backoff, handoff_backoff
-from .body_fetch import BodyFetcher
 from .connection import PING_INTERVAL, PING_TIMEOUT
 from .edge_http import EdgeExchange
 from .edge_websocket import EdgeWebSocket
-from .exceptions import LocalAnswer
-from .exchange import CANCEL_GRACE, Target
-from .limits import Limits
 from .passthrough import Passthrough
-from .protocol import DataPlane, Headers, RouteKind
-from .session import EdgeAddress, IntakeStream, Outcome, PostStream, Session, SessionFault
+from .protocol import RouteKind
+from .service import Service
+from .session import EdgeAddress, IntakeStream, Outcome, Session, SessionFault
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
 HANDOFF_BUDGET: Final = 30.0
 DRAIN_LIMIT: Final = 90.0
-REPLY_PATIENCE: Final = 5.0
-REPLY_LIMIT: Final = 30.0
 STABLE_AFTER: Final = 10.0
-TEARDOWN_TIMEOUT: Final = 5.0
 QUICK_DRAIN: Final = 2.0
-POST_ATTEMPTS: Final = 3
 
 
 class TunnelRuntimeStatus(StrEnum):
@@ -91,14 +84,10 @@ class Runtime:
     """Serves one tunnel until it is stopped.
 
     Args:
-        plane: Builds the header lists.
+        service: Serves the requests; the runtime starts and closes it.
         address: Where to dial.
-        target: Where requests go.
-        public_host: The tunnel's public host.
         status: Told of every change.
         pool_size: Wished number of parked intakes, or None.
-        limits: Caps on bodies.
-        fetcher: Fetches request bodies that the edge put aside; the runtime closes it.
         passthrough: Terminates TLS for a passthrough tunnel, None in edge mode.
         timing: Signs of life.
         chores: Run beside the tunnel for as long as it is served.
@@ -106,39 +95,24 @@ class Runtime:
 
     def __init__(
         self,
+        service: Service,
         *,
-        plane: DataPlane,
         address: EdgeAddress,
-        target: Target,
-        public_host: str,
         status: Status,
         pool_size: int | None = None,
-        limits: Limits | None = None,
-        fetcher: BodyFetcher | None = None,
         passthrough: Passthrough | None = None,
         timing: Timing | None = None,
         chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),  # Any: coroutine protocol
     ) -> None:
-        self.plane = plane
+        self._service = service
         self._address = address
-        self.target = target
-        self.public_host = public_host
         self._status = status
         self._pool_size = pool_size
-        self.limits = limits or Limits()
         self._passthrough = passthrough
         self._chores = chores
         self._timing = timing or Timing()
-        self._active: Session | None = None
         self._sessions: set[Session] = set()
-        self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()  # Any: results are never used
-        self.fetcher = fetcher or BodyFetcher()
         self._serving: asyncio.Task[None] | None = None
-        self.stopping = False
-        """Whether everything is being closed."""
-        self.farewells: dict[asyncio.Task[None], Callable[[], None]] = {}
-        """How each exchange under way tells its application that the tunnel stops."""
 
     # Life
 
@@ -152,47 +126,39 @@ class Runtime:
         """
         self._serving = asyncio.current_task()
         try:
-            if self.stopping:
+            if self._service.stopping:
                 return
-            await self.target.start()
+            await self._service.site.target.start()
             for chore in self._chores:
-                self.spawn(chore(), "chore")
+                self._service.spawn(chore(), "chore")
             await self._keep_connected()
         except TunnelSupersededError:
             self._status.change(TunnelRuntimeStatus.SUPERSEDED)
             raise
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self.stopping or (task is not None and task.uncancel() > 0):
+            if not self._service.stopping or (task is not None and task.uncancel() > 0):
                 raise
         finally:
             await self._tear_down()
 
     def stop(self) -> None:
         """Let `run` end; it closes everything and returns."""
-        if not self.stopping:
-            self.stopping = True
+        if not self._service.stopping:
+            self._service.stopping = True
             if self._serving is not None:
                 self._serving.cancel()
 
     async def _tear_down(self) -> None:
-        self.stopping = True
-        if self.farewells:
-            for farewell in list(self.farewells.values()):
-                farewell()
-            await asyncio.wait(set(self.farewells), timeout=CANCEL_GRACE)
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=TEARDOWN_TIMEOUT)
+        service = self._service
+        service.stopping = True
+        await service.end_tasks()
         sessions, self._sessions = self._sessions, set()
         for session in sessions:
             session.close()
         for session in sessions:
             await session.connection.wait_closed(1.0)
-        await self.fetcher.aclose()
-        await self.target.aclose()
+        await service.aclose()
 
     # Sessions
 
@@ -220,7 +186,7 @@ class Runtime:
     async def _connect(self) -> Session:
         """A new active session."""
         session = Session(
-            self.plane,
+            self._service.plane,
             self._address,
             pool_size=self._pool_size,
             on_envelope=self._dispatch,
@@ -229,8 +195,7 @@ class Runtime:
         )
         await session.start()
         self._sessions.add(session)
-        self._active = session
-        self._announce()
+        self._service.use(session)
         self._status.change(TunnelRuntimeStatus.CONNECTED)
         return session
 
@@ -241,8 +206,7 @@ class Runtime:
         while True:
             followed_from = clock()
             outcome = await asyncio.shield(session.outcome)
-            if self._active is session:
-                self._active = None
+            self._service.leave(session)
             if outcome is Outcome.SUPERSEDED:
                 raise TunnelSupersededError(
                     "another listener connected to this tunnel and took it over; this one stays closed"
@@ -257,7 +221,7 @@ class Runtime:
             else:
                 pace.reset()
             successor = await self._hand_off()
-            self.spawn(self._retire(session), "retire")
+            self._service.spawn(self._retire(session), "retire")
             if successor is None:
                 session.fault = SessionFault("the draining edge could not be replaced in time")
                 return session
@@ -284,10 +248,6 @@ class Runtime:
         finally:
             self._sessions.discard(session)
 
-    def _announce(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
     # Work
 
     def _dispatch(self, intake: IntakeStream) -> None:
@@ -297,109 +257,8 @@ class Runtime:
             if self._passthrough is None or envelope.tcp_id is None:
                 logger.warning("tunnel: the edge sent a TCP stream that this listener cannot take")
                 return
-            self.spawn(self._passthrough.serve(intake.session, envelope), "tcp")
+            self._service.spawn(self._passthrough.serve(intake.session, envelope), "tcp")
         elif envelope.route_kind == RouteKind.WS_UPGRADE:
-            self.spawn(EdgeWebSocket(self, intake.session, envelope).run(), "websocket")
+            self._service.spawn(EdgeWebSocket(self._service, intake.session, envelope).run(), "websocket")
         else:
-            self.spawn(EdgeExchange(self, intake).run(), "request")
-
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:  # Any: its protocol
-        """Run something as part of the tunnel; it is cancelled when the tunnel stops."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            error = task.exception()
-            if error is not None and not isinstance(error, ConnectionResetError):
-                logger.error("tunnel: %s failed", task.get_name(), exc_info=error)
-
-    # Responses
-
-    async def session_for_reply(self, origin: Session) -> Session:
-        """The session to answer on: the active one, or soon its successor, or the draining origin.
-
-        Raises:
-            ConnectionResetError: There is none for too long.
-        """
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        while True:
-            active = self._active
-            if active is not None and not active.draining and not active.connection.closed:
-                return active
-            waited = loop.time() - start
-            if waited >= REPLY_PATIENCE and not origin.connection.closed and origin.connection.http2.can_open:
-                return origin
-            if waited >= REPLY_LIMIT or self.stopping:
-                raise ConnectionResetError("no connection to the edge to answer on")
-            try:
-                async with asyncio.timeout(min(REPLY_PATIENCE, REPLY_LIMIT - waited)):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-
-    async def post(
-        self,
-        origin: Session,
-        request_id: bytes,
-        status: int,
-        headers: Headers,
-        body: bytes,
-        attempts: int = POST_ATTEMPTS,
-    ) -> None:
-        """Post a whole response; should its connection be lost before the edge took it, post it again.
-
-        Raises:
-            ConnectionResetError: There was no connection to post it on.
-        """
-
-        def on_reset(repeatable: bool) -> None:
-            if repeatable and attempts > 1 and not self.stopping:
-                self.spawn(self.post(origin, request_id, status, headers, body, attempts - 1), "post")
-
-        session = await self.session_for_reply(origin)
-        post = PostStream(session.connection, on_reset)
-        head = self.plane.response(request_id, status, headers, len(body))
-        try:
-            await session.connection.open_when_possible(post, head, end_stream=not body)
-        except ConnectionResetError:
-            on_reset(True)
-            return
-        if body:
-            try:
-                await post.write(body, end_stream=True)
-            except ConnectionResetError:
-                # The stream has told `on_reset` already whether another try makes sense.
-                return
-            post.sent_at = session.connection.time()
-
-    async def post_answer(self, origin: Session, request_id: bytes, answer: LocalAnswer) -> None:
-        """Post an answer of the listener's own; see `post`."""
-        headers: Headers = [(b"content-type", b"text/plain")]
-        if answer.reason:
-            headers.append((b"inkbox-reason", answer.reason.encode()))
-        await self.post(origin, request_id, answer.status, headers, answer.text.encode())
-
-    async def open_post(
-        self,
-        origin: Session,
-        request_id: bytes,
-        status: int,
-        headers: Headers,
-        length: int | None,
-        on_reset: Callable[[bool], None],
-    ) -> PostStream:
-        """Begin to post a response whose body is still to come.
-
-        Raises:
-            ConnectionResetError: There is no connection to post it on.
-        """
-        session = await self.session_for_reply(origin)
-        post = PostStream(session.connection, on_reset)
-        head = self.plane.response(request_id, status, headers, length)
-        await session.connection.open_when_possible(post, head)
-        return post
+            self._service.spawn(EdgeExchange(self._service, intake).run(), "request")

@@ -1,4 +1,4 @@
-"""What the servers of a passthrough tunnel serve: the target, its public host, and limits."""
+"""What a tunnel serves: the target, its public host, and the limits on bodies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Site:
     limits: Limits
 
     async def serve_websocket(self, request: Request, peer: ServerWebSocket) -> None:
-        """Let the target serve a WebSocket, and answer the handshake in its place where it does not."""
+        """Let the target serve a WebSocket that ends in this process, as those of passthrough tunnels do.
+
+        Where the target does not answer the handshake, it is answered in its place.
+        """
         try:
             await self.target.websocket(request, peer)
             await peer.close(1000, "")
