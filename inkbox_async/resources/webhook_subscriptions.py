@@ -71,6 +71,7 @@ def _check_create(
     mailbox_id: UUID | str | None = None,
     phone_number_id: UUID | str | None = None,
     agent_identity_id: UUID | str | None = None,
+    **_: object,
 ) -> None:
     owners = {
         "mailbox_id": mailbox_id,

@@ -21,6 +21,7 @@ SECRET_NAMES = frozenset(
     {
         "api_key",
         "auth_hash",
+        "auth_token",
         "current_auth_hash",
         "new_auth_hash",
         "recovery_auth_hash",

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from aiohttp import web
 
-from inkbox_async import AgentIdentity, AsyncInkbox
+from inkbox_async import AgentIdentity, AsyncInkbox, InkboxAPIError
 from inkbox_async.generated.models.sandbox import WebhookAttempt
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.webhooks.dispatcher import RETRY_DELAYS
@@ -101,6 +101,39 @@ async def test_without_a_key_deliveries_are_unsigned(
     assert "X-Inkbox-Signature" not in delivery.headers
     assert "X-Inkbox-Request-ID" in delivery.headers
     assert "X-Inkbox-Timestamp" in delivery.headers
+
+
+async def test_deliveries_carry_the_token_that_the_receiver_asks_for(
+    sandbox: Sandbox, inkbox: AsyncInkbox, agent: AgentIdentity, receiver: Receiver
+) -> None:
+    """From the next delivery on, as long as there is one; nothing that is printed shows it."""
+    subscriptions = inkbox.webhooks.subscriptions
+    created = await subscriptions.create(
+        mailbox_id=mailbox_of(agent), url=receiver.url, event_types=["message.received"], auth_token="t0ken-1"
+    )
+    assert (created.has_auth_token, created.auth_token) == (True, "t0ken-1")
+    assert "t0ken-1" not in repr(created)
+    await write(sandbox, agent, "With the first")
+    assert (await receiver.next()).headers["Authorization"] == "Bearer t0ken-1"
+
+    await subscriptions.update(created.id, auth_token="t0ken-2")
+    assert (await subscriptions.get(created.id)).auth_token == "t0ken-2"
+    kept = await subscriptions.update(created.id, event_types=["message.received", "message.sent"])
+    assert kept.auth_token == "t0ken-2"
+    await write(sandbox, agent, "With the second")
+    assert (await receiver.next()).headers["Authorization"] == "Bearer t0ken-2"
+
+    cleared = await subscriptions.update(created.id, auth_token=None)
+    assert (cleared.has_auth_token, cleared.auth_token) == (False, None)
+    await write(sandbox, agent, "With none")
+    assert "Authorization" not in (await receiver.next()).headers
+    for unspeakable in ("", "two words", "line\r\nX-Other: yes", "schl\u00fcssel"):
+        with pytest.raises(InkboxAPIError, match="auth_token") as refused:
+            await subscriptions.update(created.id, auth_token=unspeakable)
+        assert refused.value.status_code == 422
+    journal = "".join(entry.model_dump_json() for entry in await sandbox.world.act("control.list_requests"))
+    assert "auth_token" in journal
+    assert "t0ken" not in journal
 
 
 async def test_which_key_signs(

@@ -83,6 +83,8 @@ class CreateWebhookSubscriptionRequest(RequestModel):
     """The phone number whose events are sent."""
     agent_identity_id: UUID | None = None
     """The identity whose events are sent."""
+    auth_token: str | None = None
+    """A bearer token that deliveries are to carry as `Authorization` beside their signature. Not known to older servers."""
 
 
 class UpdateWebhookSubscriptionRequest(RequestModel):
@@ -92,3 +94,5 @@ class UpdateWebhookSubscriptionRequest(RequestModel):
     """Where events are sent, an HTTPS URL."""
     event_types: Annotated[list[str] | None, Field(min_length=1)] = None
     """The events to send, at least one, each once. Replaces the whole list."""
+    auth_token: str | None = None
+    """The bearer token that deliveries are to carry; null for none. Not known to older servers."""

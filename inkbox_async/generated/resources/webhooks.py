@@ -75,6 +75,7 @@ class WebhookSubscriptionsResource(Resource):
         mailbox_id: UUID | str | None = None,
         phone_number_id: UUID | str | None = None,
         agent_identity_id: UUID | str | None = None,
+        auth_token: str | None = None,
     ) -> WebhookSubscription:
         """Create a webhook subscription.
 
@@ -89,6 +90,8 @@ class WebhookSubscriptionsResource(Resource):
             mailbox_id: The mailbox whose events are sent.
             phone_number_id: The phone number whose events are sent.
             agent_identity_id: The identity whose events are sent.
+            auth_token: A bearer token that deliveries are to carry as `Authorization` beside their
+                signature. Not known to older servers.
 
         Returns:
             The new subscription.
@@ -113,6 +116,8 @@ class WebhookSubscriptionsResource(Resource):
             _body["phone_number_id"] = phone_number_id
         if agent_identity_id is not None:
             _body["agent_identity_id"] = agent_identity_id
+        if auth_token is not None:
+            _body["auth_token"] = auth_token
         return await self._transport.request(
             "POST",
             "/api/v1/webhooks/subscriptions",
@@ -147,7 +152,12 @@ class WebhookSubscriptionsResource(Resource):
         )
 
     async def update(
-        self, sub_id: UUID | str, *, url: str | Unset = UNSET, event_types: Sequence[str] | Unset = UNSET
+        self,
+        sub_id: UUID | str,
+        *,
+        url: str | Unset = UNSET,
+        event_types: Sequence[str] | Unset = UNSET,
+        auth_token: str | None | Unset = UNSET,
     ) -> WebhookSubscription:
         """Change the address or the events of a webhook subscription.
 
@@ -157,6 +167,8 @@ class WebhookSubscriptionsResource(Resource):
             sub_id: Id of the subscription.
             url: Where events are sent, an HTTPS URL.
             event_types: The events to send, at least one, each once. Replaces the whole list.
+            auth_token: The bearer token that deliveries are to carry; null for none. Not known to older
+                servers.
 
         Returns:
             The subscription.
@@ -177,6 +189,8 @@ class WebhookSubscriptionsResource(Resource):
             _body["url"] = url
         if not isinstance(event_types, Unset):
             _body["event_types"] = sequence(event_types, "event_types")
+        if not isinstance(auth_token, Unset):
+            _body["auth_token"] = auth_token
         return await self._transport.request(
             "PATCH",
             f"/api/v1/webhooks/subscriptions/{segment(sub_id)}",

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS webhook_subscriptions (
     owner_identity_id TEXT,
     url TEXT NOT NULL,
     event_types TEXT NOT NULL,
+    auth_token TEXT,
     status TEXT NOT NULL DEFAULT 'active',
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL

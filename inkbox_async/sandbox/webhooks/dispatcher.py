@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -31,7 +31,8 @@ class _Job:
     attempts: int
     due_at: datetime
     payload: bytes
-    secret: str | None
+    secret: str | None = field(repr=False)
+    token: str | None = field(repr=False)
     subject: Subject
 
 
@@ -103,7 +104,7 @@ class Dispatcher:
                 job = await self._store.run(partial(_oldest, subscription_id=subscription_id))
                 if job is None or job.due_at > self._clock.now():
                     return
-                outcome = await self._poster.post(job.subject.url, job.payload, job.secret)
+                outcome = await self._poster.post(job.subject.url, job.payload, job.secret, token=job.token)
                 await self._store.run(partial(self._settle, job=job, outcome=outcome))
         finally:
             self._busy.discard(subscription_id)
@@ -153,9 +154,9 @@ def _heads(tx: Tx) -> list[tuple[str, datetime]]:
 def _oldest(tx: Tx, subscription_id: str) -> _Job | None:
     """The oldest event that waits for a subscription, with the address and the key as they are now."""
     row = tx.one(
-        "SELECT d.seq, d.attempts, d.due_at, e.id, e.event_type, e.payload, s.url, s.organization_id, "
-        "s.owner_identity_id FROM webhook_deliveries AS d JOIN events AS e ON e.id = d.event_id "
-        "JOIN webhook_subscriptions AS s ON s.id = d.subscription_id "
+        "SELECT d.seq, d.attempts, d.due_at, e.id, e.event_type, e.payload, s.url, s.auth_token, "
+        "s.organization_id, s.owner_identity_id FROM webhook_deliveries AS d "
+        "JOIN events AS e ON e.id = d.event_id JOIN webhook_subscriptions AS s ON s.id = d.subscription_id "
         "WHERE d.subscription_id = ? AND d.status = 'waiting' AND s.status = 'active' ORDER BY d.seq LIMIT 1",
         subscription_id,
     )
@@ -167,6 +168,7 @@ def _oldest(tx: Tx, subscription_id: str) -> _Job | None:
         due_at=parse_timestamp(row["due_at"]),
         payload=row["payload"].encode(),
         secret=signing_secret(tx, row["organization_id"], row["owner_identity_id"]),
+        token=row["auth_token"],
         subject=Subject(
             organization_id=row["organization_id"],
             event_id=row["id"],

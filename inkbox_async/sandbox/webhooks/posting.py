@@ -64,7 +64,13 @@ class Poster:
             self._session = None
 
     async def post(
-        self, url: str, payload: bytes, secret: str | None, *, timeout: float = TIMEOUT
+        self,
+        url: str,
+        payload: bytes,
+        secret: str | None,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT,
     ) -> Outcome:
         """Send one body. Failures are part of the outcome, never exceptions.
 
@@ -72,6 +78,7 @@ class Poster:
             url: Where to. Redirects are not followed.
             payload: The body, JSON.
             secret: The signing key; None sends it unsigned.
+            token: A bearer token (RFC 6750) that the receiver asks for.
             timeout: Seconds until the answer must be there.
         """
         request_id = str(uuid.uuid4())
@@ -83,6 +90,8 @@ class Poster:
             payload=payload, request_id=request_id, timestamp=int(time.time()), secret=secret
         )
         headers |= {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         started = time.monotonic()
         try:
             async with asyncio.timeout(timeout):

@@ -77,6 +77,7 @@ def create(call: Call) -> WebhookSubscription:
         owner_identity_id=identity_id,
         url=url,
         event_types=event_types,
+        auth_token=_token(body.auth_token),
         created_at=call.now,
         updated_at=call.now,
         **owners,
@@ -116,17 +117,18 @@ def get(call: Call) -> WebhookSubscription:
 
 @handles("webhooks.subscriptions.update")
 def update(call: Call) -> WebhookSubscription:
-    """Change the address, the events or both."""
+    """Change the address, the events or the token."""
     body: UpdateWebhookSubscriptionRequest = call.body
     row = _subscription(call, call.path["sub_id"])
-    for name in body.model_fields_set:
+    for name in body.model_fields_set - {"auth_token"}:
         if getattr(body, name) is None:
             raise invalid(f"{name} cannot be null; leave it out to keep it", "body", name)
     owner = next(name for name in CHANNELS if row[name] is not None)
     url = row["url"] if body.url is None else _url(call, body.url)
     kept: list[str] = json.loads(row["event_types"])
     event_types = kept if body.event_types is None else _event_types(body.event_types, owner)
-    if (url, event_types) != (row["url"], kept):
+    token = _token(body.auth_token) if "auth_token" in body.model_fields_set else row["auth_token"]
+    if (url, event_types, token) != (row["url"], kept, row["auth_token"]):
         others = call.tx.all(
             f"SELECT * FROM webhook_subscriptions WHERE {owner} = ? AND status = 'active' AND id <> ?",
             row[owner],
@@ -134,7 +136,12 @@ def update(call: Call) -> WebhookSubscription:
         )
         _refuse_overlap(others, url, event_types)
         call.tx.update(
-            "webhook_subscriptions", row["id"], url=url, event_types=event_types, updated_at=call.now
+            "webhook_subscriptions",
+            row["id"],
+            url=url,
+            event_types=event_types,
+            auth_token=token,
+            updated_at=call.now,
         )
     return _show(_subscription(call, row["id"]))
 
@@ -177,6 +184,13 @@ def _url(call: Call, url: str) -> str:
         raise invalid(str(error), "body", "url") from None
 
 
+def _token(token: str | None) -> str | None:
+    """The bearer token, if it can stand in a header (RFC 6750: visible ASCII characters)."""
+    if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+        raise invalid("Give visible ASCII characters", "body", "auth_token")
+    return token
+
+
 def _event_types(names: Sequence[str], owner: str) -> list[str]:
     for index, name in enumerate(names):
         place = ("body", "event_types", index)
@@ -213,7 +227,8 @@ def _show(row: Row) -> WebhookSubscription:
         url=row["url"],
         event_types=json.loads(row["event_types"]),
         status=row["status"],
-        has_auth_token=False,
+        has_auth_token=row["auth_token"] is not None,
+        auth_token=row["auth_token"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
