@@ -84,7 +84,9 @@ class CreateWebhookSubscriptionRequest(RequestModel):
     agent_identity_id: UUID | None = None
     """The identity whose events are sent."""
     auth_token: str | None = None
-    """A bearer token that deliveries are to carry as `Authorization` beside their signature. Not known to older servers."""
+    """A bearer token that deliveries are to carry as `Authorization` beside their signature. Not known
+    to older servers.
+    """
 
 
 class UpdateWebhookSubscriptionRequest(RequestModel):
@@ -95,4 +97,4 @@ class UpdateWebhookSubscriptionRequest(RequestModel):
     event_types: Annotated[list[str] | None, Field(min_length=1)] = None
     """The events to send, at least one, each once. Replaces the whole list."""
     auth_token: str | None = None
-    """The bearer token that deliveries are to carry; null for none. Not known to older servers."""
+    """The bearer token that deliveries are to carry; None for none. Not known to older servers."""

@@ -167,7 +167,7 @@ class WebhookSubscriptionsResource(Resource):
             sub_id: Id of the subscription.
             url: Where events are sent, an HTTPS URL.
             event_types: The events to send, at least one, each once. Replaces the whole list.
-            auth_token: The bearer token that deliveries are to carry; null for none. Not known to older
+            auth_token: The bearer token that deliveries are to carry; None for none. Not known to older
                 servers.
 
         Returns:
