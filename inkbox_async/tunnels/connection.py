@@ -140,11 +140,21 @@ class EdgeConnection(asyncio.Protocol):
     async def send(self, stream: DuplexStream, data: bytes | memoryview, *, end_stream: bool = False) -> None:
         """Send data on a stream as the flow control of stream, connection and network allow.
 
+        Cancelled when a part of it has left, it gives the stream up: nothing could follow that part.
+
         Raises:
             ConnectionResetError: The edge gave the stream up, or the connection ended.
         """
-        http2 = self.http2
         view = memoryview(data) if len(data) > MAX_WRITE else data
+        try:
+            await self._send(stream, view, end_stream)
+        except asyncio.CancelledError:
+            if stream.torn:
+                stream.reset()
+            raise
+
+    async def _send(self, stream: DuplexStream, view: bytes | memoryview, end_stream: bool) -> None:
+        http2 = self.http2
         while True:
             if stream.reset_code is not None or stream.id not in http2.streams:
                 raise ConnectionResetError("the edge no longer takes this stream")
@@ -157,10 +167,12 @@ class EdgeConnection(asyncio.Protocol):
             room = min(http2.sendable(stream), MAX_WRITE)
             if size <= room:
                 http2.send(stream, view, end_stream=end_stream)
+                stream.torn = False
                 self.flush_soon()
                 return
             if room > 0:
                 http2.send(stream, view[:room])
+                stream.torn = True
                 view = view[room:]
                 self.flush()
             else:
@@ -262,13 +274,15 @@ class EdgeConnection(asyncio.Protocol):
 class DuplexStream(Stream):
     """A stream of one connection whose data is read and written by tasks, with back-pressure."""
 
-    __slots__ = ("_chunks", "_reader", "_writer", "connection", "ended", "reset_code")
+    __slots__ = ("_chunks", "_reader", "_writer", "connection", "ended", "reset_code", "torn")
 
     def __init__(self, connection: EdgeConnection) -> None:
         super().__init__()
         self.connection = connection
         self.ended = False
         self.reset_code: int | None = None
+        self.torn = False
+        """Whether a part of what is being written has left, and the rest has not."""
         self._chunks: deque[bytes] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None

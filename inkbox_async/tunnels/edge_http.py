@@ -140,6 +140,8 @@ class EdgeExchange:
             if self._stream is not None:
                 self._stream.reset(ErrorCode.INTERNAL_ERROR)
             else:
+                if self._flush is not None:
+                    self._flush.cancel()
                 post = self._service.post_answer(self._intake.session, self._envelope.request_id, answer)
                 self._service.spawn(post, "answer")
         if cancel:
@@ -151,7 +153,7 @@ class EdgeExchange:
             self._clock = asyncio.get_running_loop().call_later(hello.response_deadline, self._deadline)
 
     def _deadline(self) -> None:
-        if self._stream is not None:
+        if self._stream is not None or self._settled:
             # A response that has begun in time may take as long as the edge lets it.
             return
         arrived = self._received + self._intake.buffered
@@ -217,6 +219,15 @@ class EdgeExchange:
 
     async def send(self, data: bytes, more: bool) -> None:
         """Give a piece of the body; see `Responder.send`."""
+        try:
+            await self._send(data, more)
+        except asyncio.CancelledError:
+            # The application may go on without this piece, but what follows would pass for the whole.
+            if not self._service.stopping:
+                self.override(LocalAnswer(500, "internal error"), cancel=False)
+            raise
+
+    async def _send(self, data: bytes, more: bool) -> None:
         if self._flush is not None and not self._flush.done():
             await asyncio.wait((self._flush,))
         if self._settled:

@@ -57,6 +57,9 @@ class Http2Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._resets = 0
         self._uncredited = 0
+        self._to_write = asyncio.Event()
+        self._written: asyncio.Future[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Answer requests until the connection ends.
@@ -77,6 +80,7 @@ class Http2Server:
         )
         h2.initiate_connection()
         h2.increment_flow_control_window(CONNECTION_WINDOW - 65535)
+        self._writer = asyncio.create_task(self._write(), name="inkbox-tunnel-writer")
         try:
             await self.flush()
             while await self._turn():
@@ -85,6 +89,8 @@ class Http2Server:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
 
     async def _turn(self) -> bool:
         """Take what arrives next; returns whether the connection goes on."""
@@ -155,10 +161,36 @@ class Http2Server:
         self._streams.pop(stream.id, None)
 
     async def flush(self) -> None:
-        """Send what the state machine wants to say."""
-        data = self.h2.data_to_send()
-        if data:
-            await self._stream.write(bytes(data))
+        """Send what the state machine wants to say; returns when the stream has taken it.
+
+        Raises:
+            ConnectionResetError: The third party is gone.
+        """
+        if self._writer is None or self._writer.done():
+            raise ConnectionResetError("the connection is over")
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+            self._to_write.set()
+        await asyncio.shield(self._written)
+
+    async def _write(self) -> None:
+        """Write for all streams: one of them that is cancelled takes nobody's bytes with it."""
+        while True:
+            await self._to_write.wait()
+            self._to_write.clear()
+            written, self._written = self._written, None
+            assert written is not None
+            try:
+                await self._stream.write(bytes(self.h2.data_to_send()))
+            except BaseException as error:
+                for waited_for in (written, self._written):
+                    if waited_for is not None:
+                        waited_for.set_exception(ConnectionResetError("the third party is gone"))
+                        waited_for.exception()
+                if isinstance(error, ConnectionResetError):
+                    return
+                raise
+            written.set_result(None)
 
 
 class _Http2Stream:
@@ -337,7 +369,14 @@ class _Http2Stream:
             await self._server.flush()
 
     async def write(self, data: bytes) -> None:
-        """Send data under flow control; see `ByteStream`."""
+        """Send data under flow control; see `ByteStream`. Cancelled, it gives the stream up."""
+        try:
+            await self._write(data)
+        except asyncio.CancelledError:
+            self._abandon(ErrorCodes.INTERNAL_ERROR)
+            raise
+
+    async def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             if self._reset:

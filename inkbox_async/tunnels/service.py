@@ -147,6 +147,9 @@ class Service:
             except ConnectionResetError:
                 # The stream has told `on_reset` already whether another try makes sense.
                 return
+            except asyncio.CancelledError:
+                post.reset()
+                raise
             post.sent_at = session.connection.time()
 
     async def post_answer(self, origin: Session, request_id: bytes, answer: LocalAnswer) -> None:

@@ -124,10 +124,14 @@ class TcpBridge:
         return self._pieces.popleft()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; see `ByteStream`."""
-        async with self._writing:
-            for start in range(0, len(data), PIECE):
-                await self._stream.write(encode_frame(Opcode.BINARY, data[start : start + PIECE]))
+        """Send bytes; see `ByteStream`. Cancelled, it gives the bridge up: nothing fits what has left."""
+        try:
+            async with self._writing:
+                for start in range(0, len(data), PIECE):
+                    await self._stream.write(encode_frame(Opcode.BINARY, data[start : start + PIECE]))
+        except asyncio.CancelledError:
+            self._stream.reset()
+            raise
 
     async def _write(self, frame: bytes) -> None:
         async with self._writing:

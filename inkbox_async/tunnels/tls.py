@@ -40,6 +40,7 @@ class TlsServerStream:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._writing = asyncio.Lock()
+        self._torn = False
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     @property
@@ -89,15 +90,21 @@ class TlsServerStream:
             self._incoming.write_eof()
 
     async def write(self, data: bytes) -> None:
-        """Encrypt and send; see `ByteStream`."""
+        """Encrypt and send; see `ByteStream`. After one that was cancelled there can be no other."""
+        if self._torn:
+            raise ConnectionResetError("an earlier write was broken off")
         view = memoryview(data)
-        async with self._writing:
-            for start in range(0, len(view), _PIECE):
-                try:
-                    self._tls.write(view[start : start + _PIECE])
-                except ssl.SSLError as error:
-                    raise ConnectionResetError(f"the TLS connection broke: {error.reason}") from error
-                await self._flush()
+        try:
+            async with self._writing:
+                for start in range(0, len(view), _PIECE):
+                    try:
+                        self._tls.write(view[start : start + _PIECE])
+                    except ssl.SSLError as error:
+                        raise ConnectionResetError(f"the TLS connection broke: {error.reason}") from error
+                    await self._flush()
+        except asyncio.CancelledError:
+            self._torn = True
+            raise
 
     async def close_notify(self) -> None:
         """Tell the third party that nothing more will come."""
