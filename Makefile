@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 .PHONY: demo test generate check bench clean
 
-demo: $(VENV)/.sandbox ## watch agents at work on the embedded sandbox
+demo: $(VENV)/.demo ## watch agents at work on the embedded sandbox
 	@echo "── Mail ──────────────────────────────────────────"
 	@$(BIN)/python examples/support_agent.py --sandbox
 	@echo "── Texts, iMessages, calls ───────────────────────"
@@ -45,10 +45,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.sandbox: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[sandbox]'
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
-	@touch $@ $(VENV)/.sandbox
+	@touch $@ $(VENV)/.demo
