@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,12 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(part for part in parts if part != "__init__"), path
 
 
-def imports(name: str, path: Path) -> Iterator[str]:
-    """Modules of the package that a file imports when it runs; imports for types alone do not count."""
+def imports(name: str, path: Path, *, for_types: bool = False) -> Iterator[str]:
+    """Modules of the package that a file imports when it runs, or also those it imports for types alone."""
     package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
     package = [part for part in package if part]
-    for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if for_types else _running(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("inkbox_async."):
@@ -106,6 +108,21 @@ def test_rooms_import_only_from_floors_below() -> None:
                 broken.append(f"{name} (floor {FLOOR_OF[here]}) imports {target} (floor {FLOOR_OF[there]})")
     allowed = {"pytest_plugin imports sandbox.Sandbox: the SDK knows no sandbox"}
     assert [line for line in broken if line not in allowed and not line.startswith("pytest_plugin")] == []
+
+
+def test_no_hand_written_modules_import_in_a_circle() -> None:
+    names = {name for name, _ in modules() if not name.startswith("generated")}
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in modules():
+        for target in imports(name, path, for_types=True) if name in names else ():
+            while target and target not in names:
+                target = target.rpartition(".")[0]
+            if target and target != name:
+                graph[name].add(target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 def test_the_sandbox_shares_only_models_signature_and_constants_with_the_sdk() -> None:
