@@ -65,6 +65,22 @@ def missing_handlers(operations: Iterable[Operation] | None = None) -> list[str]
     ]
 
 
+class _PublicPaths(web.DynamicResource):
+    """Every path of a tunnel's public host: for unknown ones, aiohttp makes an exception, which is costly."""
+
+    def __init__(self, is_public: Callable[[str], bool]) -> None:
+        super().__init__("/{path:.*}")
+        self._is_public = is_public
+        self.add_route("*", self._unreachable)
+
+    async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+        return await super().resolve(request) if self._is_public(request.host) else (None, set())
+
+    @staticmethod
+    async def _unreachable(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPNotFound  # `ApiServer._front` serves these paths
+
+
 class ApiServer:
     """Serves the API, the control API and the console of one sandbox on one port."""
 
@@ -110,6 +126,7 @@ class ApiServer:
             self._route(application, operation.method, operation.path, partial(serve, operation))
             if alias := ALIASES.get(operation.path):
                 self._route(application, operation.method, alias, partial(serve, operation))
+        application.router.register_resource(_PublicPaths(self._is_public))
         return application
 
     @staticmethod
@@ -128,6 +145,10 @@ class ApiServer:
         if edge is not None and edge.is_public_host(request.host):
             return await edge.serve(request)
         return await self._answer(request, handler)
+
+    def _is_public(self, host: str) -> bool:
+        edge = self._sandbox.edge
+        return edge is not None and edge.is_public_host(host)
 
     async def _answer(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
         """Around every request to the API: its id, the faults, the journal, and errors turned into JSON."""

@@ -180,6 +180,7 @@ def test_connection_errors(frames: bytes, code: ErrorCode) -> None:
         [*GET, ("te", "gzip")],
         [*GET, (":protocol", "websocket")],
         [*GET, ("content-length", "x")],
+        [*GET, ("content-length", "1" * 5000)],
         [*GET, ("content-length", "1"), ("content-length", "2")],
         [*GET, ("content-length", "5")],
         [(":method", "CONNECT"), (":path", "/"), (":scheme", "https"), (":authority", "a")],

@@ -10,6 +10,7 @@ from inkbox_async.sandbox.edge.directory import TunnelDirectory, TunnelRecord, V
 from inkbox_async.sandbox.edge.envelope import edge_reason, pseudo_path
 from inkbox_async.sandbox.edge.http2 import Http2Connection, Stream
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
+from inkbox_async.sandbox.edge.http2_headers import decimal
 from inkbox_async.sandbox.edge.limits import POOL_SIZE_MAX, POOL_SIZE_MIN, EdgeLimits
 from inkbox_async.sandbox.edge.relay import Relay
 from inkbox_async.sandbox.edge.session import Session, SessionState
@@ -216,9 +217,8 @@ def _claim(stream: Stream) -> tuple[str, str]:
 
 
 def _pool_size(wish: bytes | None, default: int) -> int:
-    if wish is not None and wish.isdigit():
-        return min(max(int(wish), POOL_SIZE_MIN), POOL_SIZE_MAX)
-    return default
+    size = decimal(wish) if wish is not None else None
+    return default if size is None else min(max(size, POOL_SIZE_MIN), POOL_SIZE_MAX)
 
 
 def _json(value: object) -> bytes:

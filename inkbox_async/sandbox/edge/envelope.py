@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from inkbox_async.sandbox.edge.http2_headers import Header
+from inkbox_async.sandbox.edge.http2_headers import Header, decimal
 
 WEBHOOK: Final = b"webhook"
 WS_UPGRADE: Final = b"ws-upgrade"
@@ -106,14 +106,14 @@ def reply_head(headers: Iterable[Header]) -> ReplyHead | None:
             name = name[len(_PREFIX) :]
             if name == b"sec-websocket-protocol":
                 subprotocol = value.decode("utf-8", "replace")
-            elif name == b"content-length" and value.isdigit():
-                entity_length = int(value)
+            elif name == b"content-length":
+                entity_length = decimal(value)
             if name and name not in _NEVER_IN_AN_ANSWER:
                 fields.append((name, value))
         elif name == b"inkbox-status":
-            status = int(value) if value.isdigit() and len(value) == 3 else None
+            status = decimal(value) if len(value) == 3 else None
         elif name == b"content-length":
-            length = int(value)
+            length = decimal(value)
         elif name == b"inkbox-reason":
             fields.append((name, value))
     if status is None or not (200 <= status <= 599 or status == 101):

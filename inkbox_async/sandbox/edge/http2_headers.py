@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -16,6 +15,14 @@ _PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":
 _CONNECTION_SPECIFIC: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
+_MAX_DIGITS: Final = 18
+# What a field is to its request. Constants, for every field of every request is compared to them.
+_ORDINARY: Final = "ordinary"
+_PSEUDO_HEADER: Final = "pseudo-header"
+_CONTENT_LENGTH: Final = "content-length"
+_TE: Final = "te"
+_MISPLACED: Final = "misplaced"
+_ILLEGAL: Final = "illegal"
 _NOT_IN_NAMES: Final = bytes(
     byte for byte in range(256) if byte <= 0x20 or byte >= 0x7F or 0x41 <= byte <= 0x5A
 )
@@ -40,24 +47,15 @@ class RequestHead:
     content_length: int | None
 
 
-class _Role(Enum):
-    PSEUDO = auto()
-    ORDINARY = auto()
-    CONTENT_LENGTH = auto()
-    TE = auto()
-    MISPLACED = auto()
-    ILLEGAL = auto()
-
-
 @lru_cache(maxsize=4096)
-def _role(name: bytes) -> _Role:
+def _role(name: bytes) -> str:
     if name in _PSEUDO:
-        return _Role.PSEUDO
+        return _PSEUDO_HEADER
     if not name or name[0] == _COLON or len(name.translate(None, _NOT_IN_NAMES)) != len(name):
-        return _Role.ILLEGAL
+        return _ILLEGAL
     if name in _CONNECTION_SPECIFIC:
-        return _Role.MISPLACED
-    return {b"content-length": _Role.CONTENT_LENGTH, b"te": _Role.TE}.get(name, _Role.ORDINARY)
+        return _MISPLACED
+    return {b"content-length": _CONTENT_LENGTH, b"te": _TE}.get(name, _ORDINARY)
 
 
 def read_head(fields: list[Header]) -> RequestHead:
@@ -67,29 +65,35 @@ def read_head(fields: list[Header]) -> RequestHead:
         MalformedMessage: It is not a request.
     """
     pseudo: dict[bytes, bytes] = {}
-    length: bytes | None = None
+    length: int | None = None
     fields_begun = False
     for name, value in fields:
         role = _role(name)
-        if role is _Role.PSEUDO:
+        if role is _PSEUDO_HEADER:
             if fields_begun or name in pseudo:
                 raise MalformedMessage("a pseudo-header is doubled or out of place")
             pseudo[name] = value
             continue
         fields_begun = True
-        if role is _Role.ORDINARY:
+        if role is _ORDINARY:
             continue
-        if role is _Role.CONTENT_LENGTH:
-            if not value.isdigit() or length not in (None, value):
+        if role is _CONTENT_LENGTH:
+            declared = decimal(value)
+            if declared is None or length not in (None, declared):
                 raise MalformedMessage("content-length is not one number")
-            length = value
-        elif role is _Role.ILLEGAL:
+            length = declared
+        elif role is _ILLEGAL:
             raise MalformedMessage("a field name is empty, unknown or holds an illegal character")
-        elif role is _Role.MISPLACED or value != b"trailers":
+        elif role is _MISPLACED or value != b"trailers":
             raise MalformedMessage("a connection-specific field has no place in HTTP/2")
     _check_values([value for _, value in fields])
     _check_pseudo(pseudo)
-    return RequestHead(fields, pseudo, int(length) if length is not None else None)
+    return RequestHead(fields, pseudo, length)
+
+
+def decimal(value: bytes) -> int | None:
+    """The number that a field's value is, None when it is none, or one of an absurd length."""
+    return int(value) if value.isdigit() and len(value) <= _MAX_DIGITS else None
 
 
 def _check_values(values: Sequence[bytes]) -> None:

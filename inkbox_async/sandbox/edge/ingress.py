@@ -20,7 +20,7 @@ from inkbox_async.sandbox.edge.envelope import (
 )
 from inkbox_async.sandbox.edge.http2 import Stream, StreamReset
 from inkbox_async.sandbox.edge.http2_codes import ErrorCode
-from inkbox_async.sandbox.edge.http2_headers import Header, header_list_size
+from inkbox_async.sandbox.edge.http2_headers import Header, decimal, header_list_size
 from inkbox_async.sandbox.edge.names import EdgeNames
 from inkbox_async.sandbox.edge.put_aside import PATH, BodyAside, PutAside
 from inkbox_async.sandbox.edge.relay import Exchange, Intake, ListenerLost, NoListener, Relay
@@ -292,7 +292,7 @@ class Ingress:
             return None
         if length is None:
             announced = [value for name, value in request.fields if name.lower() == b"content-length"]
-            length = int(announced[0]) if announced else None
+            length = decimal(announced[0]) if announced else None
         return self._put_aside.offer(length) if length is None or length > threshold else None
 
     async def _claim(self, relay: Relay) -> Intake:
