@@ -8,8 +8,9 @@ import json
 from collections import Counter
 
 import aiohttp
+import pytest
 
-from inkbox_async.sandbox.edge import EdgeLimits
+from inkbox_async.sandbox.edge import EdgeLimits, http2
 
 from .conftest import RunningEdge, StartEdge, eventually, status
 from .directory import TUNNEL_ID
@@ -152,6 +153,19 @@ async def test_a_drained_connection_may_post_until_it_closes(edge: RunningEdge) 
         await first.client.until(lambda: first.client.goaway is not None)
         assert (await (await first.post(request_id(intake), 200, b"old")).whole()).status == 200
         assert await (await sending).read() == b"old"
+
+
+async def test_nothing_follows_goaway_before_its_reader_shows_itself(
+    edge: RunningEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A busy client on hyper-h2 would read both at once, and take that for a broken connection.
+    monkeypatch.setattr(http2, "_QUIET_AFTER_GOAWAY", 3600.0)
+    async with edge.listener() as first:
+        await edge.edge.drain(TUNNEL_ID)
+        await first.client.until(lambda: first.client.goaway is not None)
+        late = await first.park()
+        async with edge.listener():
+            assert (await late.whole()).status in (409, 503)
 
 
 async def test_goaway_waits_for_a_message_that_is_half_way_through(edge: RunningEdge) -> None:

@@ -240,6 +240,7 @@ async def test_a_third_party_that_vanishes_is_going_away(edge: RunningEdge) -> N
     [
         ([CloseMessage(4002, "enough"), CloseMessage(1000)], 4002, "enough"),
         ([CloseMessage(1006)], 1011, ""),
+        ([CloseMessage(4002, "é" * 100)], 4002, "é" * 61),
         ([CloseMessage(1005)], 1000, ""),
     ],
 )

@@ -179,7 +179,9 @@ class _Socket:
             await self._socket.send_bytes(message)
 
     async def close(self, code: int, reason: str) -> None:
-        await self._socket.close(code=code, message=reason.encode()[:123])
+        # A close frame holds 123 bytes of reason (RFC 6455, 5.5), cut at a character.
+        text = reason.encode()[:123].decode("utf-8", "ignore")
+        await self._socket.close(code=code, message=text.encode())
 
 
 async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:

@@ -25,9 +25,10 @@ _MAX_FRAME: Final = 16 << 10  # the default of HTTP/2, and what one TLS record h
 _MAX_STREAMS: Final = 4096
 _FLUSH_AT: Final = 128 << 10
 _UNREAD_LIMIT: Final = 16 << 20
-_QUIET_AFTER_GOAWAY: Final = 0.1
-"""Seconds in which nothing follows GOAWAY on the wire: hyper-h2, which official clients use, takes a frame
-that it reads together with GOAWAY for a protocol error, and the whole drain for a broken connection."""
+_QUIET_AFTER_GOAWAY: Final = 1.0
+"""Seconds in which nothing follows GOAWAY on the wire, unless the peer shows before that it has read it:
+hyper-h2, which official clients use, takes a frame that it reads together with GOAWAY for a protocol error,
+and the whole drain for a broken connection."""
 _SETTINGS: Final = {
     INITIAL_WINDOW_SIZE: STREAM_WINDOW,
     MAX_FRAME_SIZE: _MAX_FRAME,
@@ -257,7 +258,13 @@ class Http2Connection(asyncio.Protocol):
             self.core.goaway(code, last_stream_id, debug)
             self._flush()
             self._held = True
-            self._loop.call_later(_QUIET_AFTER_GOAWAY, self._release)
+            self._loop.call_later(_QUIET_AFTER_GOAWAY, self.release)
+
+    def release(self) -> None:
+        """Send what was held back behind GOAWAY: the peer has read it, or has had its time."""
+        if self._held:
+            self._held = False
+            self._flush()
 
     def close(self) -> None:
         """Send what is queued and close the transport."""
@@ -336,10 +343,6 @@ class Http2Connection(asyncio.Protocol):
 
     def _make_stream(self, stream_id: int, head: RequestHead, send: int, receive: int) -> Stream:
         return Stream(self, stream_id, head, send, receive)
-
-    def _release(self) -> None:
-        self._held = False
-        self._flush()
 
     def _schedule_flush(self) -> None:
         if not (self._flush_due or self._receiving):

@@ -127,7 +127,9 @@ class Relay:
                 elif older.state is not SessionState.DISPLACED:
                     was_drained = older.is_drained
                     older.displace()
-                    if not was_drained:  # a drained connection has its own, longer time
+                    if was_drained:
+                        older.connection.release()  # its client has read GOAWAY, for here is its successor
+                    else:  # a drained connection has its own, longer time
                         self._close_later(older.connection, self._limits.displaced_linger_seconds)
             self._sessions.add(session)
             self.live = session
