@@ -56,6 +56,8 @@ def load_target(text: str) -> ForwardTo:
     if "://" in text:
         return text
     module, colon, attribute = text.partition(":")
+    if attribute.partition("/")[0].isdigit():
+        raise ValueError(f"--to {text} is not a URL; is http://{text} meant?")
     if not colon or not module or not attribute:
         raise ValueError(f"--to must be a URL or module:app, not {text!r}")
     if "" not in sys.path:

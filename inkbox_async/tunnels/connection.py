@@ -19,6 +19,8 @@ PING_INTERVAL = 20.0
 PING_TIMEOUT = 10.0
 WRITE_HIGH_WATER = 256 * 1024
 MAX_WRITE = 64 * 1024
+UNSENT_LIMIT = 128 * 1024
+"""Bytes that may wait in the kernel: pings and other streams' answers queue behind them."""
 
 
 class EdgeConnection(asyncio.Protocol):
@@ -368,7 +370,12 @@ def _tune_socket(sock: socket.socket | None) -> None:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+    for name, value in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_NOTSENT_LOWAT", UNSENT_LIMIT),
+    ):
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .exceptions import ForwardTargetRefused, LocalAnswer
 from .exchange import Request, Responder, WebSocketPeer
 from .forward_websocket import UpstreamWebSocket, relay
 from .protocol import Headers, SdkReason, content_length, forwarded_request_headers
+
+logger = logging.getLogger("inkbox_async.tunnels")
 
 HEAD_LIMIT: Final = 1 << 16
 """Largest header field, in bytes, that an upstream may answer with."""
@@ -178,6 +181,8 @@ class UrlTarget:
             ) as response:
                 await self._relay_response(request, response, responder)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if not responder.started:
+                logger.info("tunnel: the upstream gave no answer: %s", error or type(error).__name__)
             raise LocalAnswer(502, "upstream error", SdkReason.UPSTREAM_ERROR) from error
 
     async def _relay_response(

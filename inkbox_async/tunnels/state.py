@@ -67,7 +67,8 @@ class StateDirectory:
         """
         if self.path.is_symlink() or (hasattr(self.path, "is_junction") and self.path.is_junction()):
             raise TunnelStateError(f"{self.path} is a link; the state directory must be a plain directory")
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700, parents=True)
         if not stat.S_ISDIR(self.path.lstat().st_mode):
             raise TunnelStateError(f"{self.path} is not a directory")
         self.path.chmod(0o700)

@@ -374,6 +374,34 @@ async def test_a_connection_that_says_nothing_is_closed(start_edge: StartEdge) -
     writer.close()
 
 
+@pytest.mark.parametrize(
+    ("alpn", "beginning"),
+    [("http/1.1", b""), ("http/1.1", b"GET / HTTP/1.1\r\nHost: sales-agent.localhost\r\nX: "), ("h2", b"")],
+)
+async def test_a_connection_without_a_request_is_closed(
+    start_edge: StartEdge, alpn: str, beginning: bytes
+) -> None:
+    edge = await start_edge(EdgeLimits(handshake_seconds=0.5))
+    context = edge.trust
+    context.set_alpn_protocols([alpn])
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", edge.port, ssl=context, server_hostname="sales-agent.localhost"
+    )
+    writer.write(beginning)
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+
+
+async def test_a_connection_that_has_asked_is_kept(start_edge: StartEdge) -> None:
+    edge = await start_edge(EdgeLimits(handshake_seconds=0.2))
+    async with edge.listener() as listener, edge.session() as third_party, listener.serving(echo):
+        assert await status(third_party.post(edge.url(), data=b"1")) == 200
+        await asyncio.sleep(0.4)
+        assert await status(third_party.post(edge.url(), data=b"2")) == 200
+        assert len(edge.directory.log) == 1, "nor was the listener's connection closed"
+
+
 async def test_the_tunnel_of_the_record_serves_after_a_rename(edge: RunningEdge) -> None:
     async with edge.listener() as listener, edge.session() as third_party, listener.serving(echo):
         assert await status(third_party.post(edge.url(), data=b"1")) == 200

@@ -91,6 +91,7 @@ async def test_what_cannot_be_served_is_said(stage: Stage, edge: FakeEdge) -> No
         (["my-app", "--to", "http://example.com"], "allow_remote_forwarding"),
         (["x", "--to", "http://localhost"], "handle"),
         (["my-app", "--to", "nonsense"], "module:app"),
+        (["my-app", "--to", "127.0.0.1:8000"], "http://127.0.0.1:8000"),
         (["my-app", "--to", "no_such_module:app"], "no_such_module"),
         (["my-app", "--to", "os:sep"], "not an ASGI application"),
         (["my-app", "--to", "http://localhost", "--pool-size", "99"], "pool_size"),

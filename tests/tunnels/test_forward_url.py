@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import logging
 from pathlib import Path
 
 import pytest
@@ -190,10 +191,12 @@ class TestRequests:
             await serve(upstream.url)
             assert (await edge.request()).status == 200
 
-    async def test_nobody_there(self, serve: Serve, edge: FakeEdge) -> None:
+    async def test_nobody_there(self, serve: Serve, edge: FakeEdge, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "inkbox_async.tunnels")
         await serve("http://127.0.0.1:9")
         reply = await edge.request()
         assert (reply.status, reply.body, reply.reason) == (502, b"upstream error", "upstream-error")
+        assert "127.0.0.1:9" in caplog.text
 
     @pytest.mark.parametrize(
         "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"]

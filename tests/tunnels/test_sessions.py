@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 
 import pytest
@@ -11,10 +12,12 @@ from inkbox_async.errors import TunnelSupersededError
 from inkbox_async.tunnels import TunnelAuthenticationError, TunnelListener, backoff
 from inkbox_async.tunnels import session as session_module
 from inkbox_async.tunnels.backoff import Backoff
+from inkbox_async.tunnels.connection import UNSENT_LIMIT, EdgeConnection, data_plane_context, dial
 from inkbox_async.tunnels.http2 import SettingCode
 from inkbox_async.tunnels.runtime import Timing
 
 from .apps import Event, Receive, Send, echo, http, read_body, respond
+from .authority import Authority
 from .conftest import Serve, Stage, eventually
 from .control import API_KEY, TUNNEL_ID
 from .fake_edge import EdgeStream, FakeEdge, HelloAnswer, keep
@@ -446,6 +449,20 @@ class TestFaults:
             await intake.send(end=True)
             assert (await answer).body == b"x" * 100
             assert len(edge.connections) == 1
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such limit")
+    async def test_little_waits_in_the_kernel_ahead_of_a_ping(
+        self, edge: FakeEdge, authority: Authority
+    ) -> None:
+        connection = EdgeConnection(on_goaway=lambda *_: None, on_closed=lambda _: None)
+        await dial("localhost", edge.port, data_plane_context(authority.pem), connection)
+        try:
+            assert connection._transport is not None
+            sock = connection._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_LIMIT
+        finally:
+            connection.abort()
+            await connection.wait_closed(1.0)
 
     async def test_pings_are_sent_and_answered(self, serve: Serve, edge: FakeEdge) -> None:
         await serve(echo, timing=Timing(ping_interval=0.02, ping_timeout=5))

@@ -60,7 +60,7 @@ class TestTheDirectory:
 
     def test_a_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(OSError, match="exists"):
+        with pytest.raises(TunnelStateError, match="not a directory"):
             StateDirectory(tmp_path / "file").prepare()
 
 

@@ -67,9 +67,12 @@ class Http1Ingress:
         self._ingress = ingress
         self._limits = limits
         self._upgrades: set[asyncio.Task[web.StreamResponse]] = set()
+        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
 
     async def stop(self) -> None:
         """End the WebSockets that are still open."""
+        for timer in self._silent.values():
+            timer.cancel()
         for task in self._upgrades:
             task.cancel()
         await asyncio.gather(*self._upgrades, return_exceptions=True)
@@ -86,7 +89,22 @@ class Http1Ingress:
             max_headers=FIELDS_LIMIT,
         )
 
+    def connection(self, server: web.Server) -> asyncio.Protocol:
+        """A protocol for one more connection, which is closed unless its first request comes in time."""
+        protocol = server()
+
+        def give_up() -> None:
+            del self._silent[protocol]
+            protocol.force_close()
+
+        loop = asyncio.get_running_loop()
+        self._silent[protocol] = loop.call_later(self._limits.handshake_seconds, give_up)
+        return protocol
+
     async def _handle_first_hand(self, request: web.BaseRequest) -> web.StreamResponse:
+        timer = self._silent.pop(request.protocol, None)
+        if timer is not None:
+            timer.cancel()
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0

@@ -214,7 +214,7 @@ class Edge:
         if alpn == "h2":
             return _Http2Peer(self, self._http2).connection
         assert self._http1_server is not None
-        return self._http1_server()
+        return self.http1.connection(self._http1_server)
 
 
 def _literal(host: str) -> str:
@@ -230,8 +230,12 @@ class _Http2Peer:
         self._data_plane = DataPlane(edge, self.connection)
         self._ingress = ingress
         self._names = edge.names
+        self._silent = asyncio.get_running_loop().call_later(
+            edge.limits.handshake_seconds, self.connection.close
+        )
 
     def _on_stream(self, stream: Stream) -> None:
+        self._silent.cancel()
         # Listeners may dial the zone or their public host; the tunnel id tells them from a third party.
         if stream.pseudo.get(b":path", b"").startswith(PREFIX) and stream.header(b"x-tunnel-id") is not None:
             self._data_plane.on_stream(stream)
@@ -239,6 +243,7 @@ class _Http2Peer:
             self._ingress.on_stream(stream)
 
     def _on_lost(self, connection: Http2Connection) -> None:
+        self._silent.cancel()
         self._data_plane.on_lost()
 
 
