@@ -15,6 +15,7 @@ from inkbox_async.sandbox import EdgeLimits, Sandbox
 from inkbox_async.tunnels.asgi import Receive, Scope, Send
 
 from .conftest import RunningEdge, StartEdge, status
+from .directory import TUNNEL_ID
 from .listener import request_id
 from .raw_h2 import PATIENCE, RawStream
 from .test_official_client import PEERS, make, official
@@ -153,6 +154,30 @@ async def test_a_fetch_that_is_given_up_leaves_the_answer_to_the_listener(edge: 
         await listener.post(request_id(intake), 413, b"too large")
         async with await sending as answer:
             assert (answer.status, await answer.read()) == (413, b"too large")
+
+
+async def test_a_drain_does_not_wait_for_a_fetch(start_edge: StartEdge) -> None:
+    edge = await start_edge(EdgeLimits(put_aside_bytes=LIMIT, drain_quiesce_seconds=3600))
+    rest = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield LARGE
+        await rest.wait()
+        yield LARGE
+
+    async with edge.listener() as draining, edge.session() as third_party:
+        intake = await draining.park()
+        sending = asyncio.create_task(third_party.post(edge.url(), data=body()))
+        async with third_party.get(uri(await intake.whole())) as fetched:
+            assert await fetched.content.readexactly(len(LARGE)) == LARGE
+            async with asyncio.timeout(PATIENCE):
+                assert await edge.edge.drain(TUNNEL_ID)
+            async with edge.listener() as successor:
+                rest.set()
+                assert await fetched.content.read() == LARGE
+                await successor.post(request_id(intake), 200, b"thanks")
+                async with await sending as answer:
+                    assert (answer.status, await answer.read()) == (200, b"thanks")
 
 
 @pytest.mark.parametrize("body", [LARGE[: LIMIT + 1], LARGE], ids=["small", "large"])

@@ -327,9 +327,10 @@ class Ingress:
     def _start_upload(
         self, session: Session, sink: Stream | BodyAside, first: bytes, body: RequestBody
     ) -> asyncio.Task[None]:
-        session.begin_transfer()
         upload = asyncio.create_task(self._upload(sink, first, body))
-        upload.add_done_callback(lambda _: session.end_transfer())
+        if isinstance(sink, Stream):  # a body that is fetched does not go over the session's connection
+            session.begin_transfer()
+            upload.add_done_callback(lambda _: session.end_transfer())
         return upload
 
     async def _upload(self, sink: Stream | BodyAside, first: bytes, body: RequestBody) -> None:
