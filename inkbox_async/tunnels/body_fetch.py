@@ -32,8 +32,8 @@ class FetchedBody:
         self._response = response
         self._count = count
         self._fail = fail
-        self.ended = False
-        """Whether the last piece was read."""
+        self.arrived_at = 0.0
+        """When the last piece was read, on the event loop's clock."""
 
     async def read(self) -> bytes:
         """The next piece; see `Body.read`."""
@@ -42,7 +42,7 @@ class FetchedBody:
         except (aiohttp.ClientError, TimeoutError) as error:
             self._fail(_failed())
             raise ConnectionResetError("the request body could not be fetched to its end") from error
-        self.ended = not piece
+        self.arrived_at = asyncio.get_running_loop().time()
         self._count(len(piece))
         return piece
 

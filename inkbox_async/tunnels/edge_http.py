@@ -46,7 +46,6 @@ class EdgeExchange:
         self._fetched: FetchedBody | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._received = 0
-        self._arrived = 0
         self._settled = False
         self._outcome: int | None = None
         self._head: tuple[int, Headers] | None = None
@@ -150,18 +149,20 @@ class EdgeExchange:
     def _start_clock(self) -> None:
         hello = self._intake.session.hello
         if hello is not None and hello.response_deadline is not None:
-            self._clock = asyncio.get_running_loop().call_later(hello.response_deadline, self._deadline)
+            self._run_clock(hello.response_deadline, hello.response_deadline)
 
-    def _deadline(self) -> None:
+    def _run_clock(self, seconds: float, deadline: float) -> None:
+        self._clock = asyncio.get_running_loop().call_later(seconds, self._deadline, deadline)
+
+    def _deadline(self, deadline: float) -> None:
         if self._stream is not None or self._settled:
             # A response that has begun in time may take as long as the edge lets it.
             return
-        arrived = self._received + self._intake.buffered
-        ended = self._intake.ended if self._fetched is None else self._fetched.ended
-        if not ended and arrived > self._arrived:
+        body = self._intake if self._fetched is None else self._fetched
+        left = body.arrived_at + deadline - asyncio.get_running_loop().time()
+        if left > 0:
             # So may a body that keeps coming: the limit is for the application, not for a slow line.
-            self._arrived = arrived
-            self._start_clock()
+            self._run_clock(left, deadline)
             return
         self.override(LocalAnswer(504, "local handler too slow", SdkReason.RESPONSE_DEADLINE_EXCEEDED))
 

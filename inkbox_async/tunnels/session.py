@@ -80,13 +80,19 @@ class AnswerStream(DuplexStream):
 class IntakeStream(DuplexStream):
     """One parked request for work; once answered, the body of the work is read from it."""
 
-    __slots__ = ("envelope", "session", "slot")
+    __slots__ = ("arrived_at", "envelope", "session", "slot")
 
     def __init__(self, session: Session, slot: int) -> None:
         super().__init__(session.connection)
         self.session = session
         self.slot = slot
         self.envelope: Envelope | None = None
+        self.arrived_at = 0.0
+        """When the last of the body so far arrived, on the event loop's clock."""
+
+    def data_received(self, data: bytes, ended: bool) -> None:
+        self.arrived_at = self.connection.time()
+        super().data_received(data, ended)
 
     def headers_received(self, headers: Headers, ended: bool) -> None:
         self.ended = ended

@@ -457,6 +457,21 @@ class TestDeadlines:
         reply = await future
         assert (reply.status, reply.body) == (200, b"x" * 30)
 
+    async def test_after_a_slow_body_the_app_has_all_of_its_time(self, serve: Serve, edge: FakeEdge) -> None:
+        @http
+        async def app(scope: Event, receive: Receive, send: Send) -> None:
+            await read_body(receive)
+            await asyncio.sleep(1.0)
+            await respond(send, b"in time")
+
+        edge.hello_fields["response_deadline_seconds"] = 2.0
+        await serve(app)
+        stream, future = await edge.send_envelope("POST", "/", end=False)
+        await stream.send(b"x")
+        await asyncio.sleep(1.5)
+        await stream.send(b"", end=True)
+        assert (await future).body == b"in time"
+
     async def test_a_body_that_stops_coming_is_a_504(self, serve: Serve, edge: FakeEdge) -> None:
         edge.hello_fields["response_deadline_seconds"] = 0.1
         await serve(echo)
