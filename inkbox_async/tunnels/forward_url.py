@@ -24,6 +24,8 @@ logger = logging.getLogger("inkbox_async.tunnels")
 HEAD_LIMIT: Final = 1 << 16
 """Largest header field, in bytes, that an upstream may answer with."""
 FIELDS_LIMIT: Final = 1000
+_IDLE_LIMIT: Final = 4.0
+"""Seconds an unused connection is kept: uvicorn closes it after five, and no request may meet that."""
 _SMALL: Final = 1 << 16
 _PIECE: Final = 1 << 16
 
@@ -132,7 +134,7 @@ class UrlTarget:
     async def start(self) -> None:
         """Make the pool of connections."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=_IDLE_LIMIT),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
