@@ -18,6 +18,9 @@ from .tcp_bridge import ByteStream
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
+_TURN: Final = 100
+"""Frames taken in one turn of the event loop."""
+
 _UNSPEAKABLE: Final = (1005, 1006, 1015)
 """Close codes that RFC 6455 forbids on the wire."""
 
@@ -135,9 +138,12 @@ class ServerWebSocket:
             self._receiver = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
         self._receiver.receive_data(data)
         try:
-            for event in self._receiver.events():
+            for number, event in enumerate(self._receiver.events(), 1):
+                if not number % _TURN:
+                    await asyncio.sleep(0)  # thousands of tiny frames must not keep the others waiting
                 if isinstance(event, (TextMessage, BytesMessage)):
-                    self._parts.append(event.data if isinstance(event.data, str) else bytes(event.data))
+                    if event.data or not self._parts:  # empty fragments have no end and no size
+                        self._parts.append(event.data if isinstance(event.data, str) else bytes(event.data))
                     self._size += len(event.data)
                     if self._size > self._limit:
                         self._inbox.finish(Close(1009))

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,7 +17,9 @@ import httpx
 import pytest
 
 from inkbox_async.tunnels import tcp_bridge
-from inkbox_async.tunnels.bridge_frames import Opcode
+from inkbox_async.tunnels.bridge_frames import Close, Opcode
+from inkbox_async.tunnels.protocol import Headers
+from inkbox_async.tunnels.server_websocket import ServerWebSocket
 
 from .apps import Event, Receive, Send, echo, http, mirror, read_body, respond, ws_echo
 from .authority import Authority
@@ -447,6 +450,43 @@ class TestWebSockets:
             await third_party.ws_connect(ingress.url)
         assert caught.value.status == 403
         await eventually(lambda: ingress.closes == [b"\x03\xe8clean-eof"])
+
+    async def test_fragments_without_end_cost_neither_memory_nor_time(self) -> None:
+        fragment = b"\x00\x80\x00\x00\x00\x00"
+        pieces = [b"\x01\x81\x00\x00\x00\x00a", *[fragment * 10_000] * 5]
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        class Stream:
+            async def read(self) -> bytes:
+                return pieces.pop(0) if pieces else b""
+
+            async def write(self, data: bytes) -> None:
+                return
+
+        async def accept(subprotocol: str | None, headers: Headers) -> None:
+            return
+
+        async def reject(status: int, headers: Headers, body: bytes) -> None:
+            return
+
+        peer = ServerWebSocket(Stream(), offered=[], accept=accept, reject=reject, limit=1000, masked=True)
+        counter = asyncio.create_task(count_turns())
+        tracemalloc.start()
+        try:
+            await peer.accept(None, [])
+            assert await peer.receive() == Close(1006)
+            assert tracemalloc.get_traced_memory()[0] < 300_000
+            assert turns > 250
+        finally:
+            tracemalloc.stop()
+            counter.cancel()
+            await peer.aclose()
 
     @pytest.mark.parametrize("masked", [True, False])
     async def test_over_http2(self, serve: Serve, ingress: Ingress, masked: bool) -> None:

@@ -123,7 +123,9 @@ class _Socket:
             self._frames.receive_data(data)
             for event in self._frames.events():
                 if isinstance(event, TextMessage | BytesMessage):
-                    self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
+                    if event.data or not self._parts:  # empty fragments have no end and no size
+                        part = event.data if isinstance(event, TextMessage) else bytes(event.data)
+                        self._parts.append(part)
                     self._size += len(event.data)
                     if self._size > self._limit:
                         await self._finish(CloseMessage(TOO_BIG, "message too big"))
