@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from .bridge_frames import Close
-from .exceptions import LocalAnswer, TunnelAppError
+from .exceptions import AppFailure, LocalAnswer, TunnelAppError
 from .exchange import Request, Responder, WebSocketPeer
 from .protocol import forwarded_request_headers
 
@@ -78,7 +78,7 @@ class AsgiTarget:
             if not cycle.over:
                 logger.exception("tunnel: the application raised in a WebSocket")
             if not cycle.answered:
-                raise LocalAnswer(403, "app rejected WS (close code=1011)") from error
+                raise AppFailure(403, "app rejected WS (close code=1011)") from error
             await peer.close(1011, "")
         else:
             if not cycle.answered:

@@ -35,3 +35,7 @@ class LocalAnswer(Exception):
         self.text = text
         self.reason = reason
         super().__init__(status, text)
+
+
+class AppFailure(LocalAnswer):
+    """What an edge is told of a WebSocket whose application raised before it had answered."""

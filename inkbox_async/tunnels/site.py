@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from .exceptions import LocalAnswer
+from .exceptions import AppFailure, LocalAnswer
 from .exchange import Request, Target
 from .limits import Limits
 from .server_websocket import ServerWebSocket
@@ -34,6 +34,8 @@ class Site:
             if peer.answered:
                 await peer.close(1011, "")
             else:
+                if isinstance(answer, AppFailure):
+                    answer = LocalAnswer(500, "internal error")
                 await peer.reject(answer.status, [(b"content-type", b"text/plain")], answer.text.encode())
         except asyncio.CancelledError:
             await peer.close(1001, "")

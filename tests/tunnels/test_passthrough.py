@@ -436,19 +436,20 @@ class TestWebSockets:
             await ws.close(code=4001)
         assert ws.close_code == 4001
 
+    @pytest.mark.parametrize(("path", "status"), [("/", 403), ("/raises", 500)])
     async def test_a_refusal_ends_the_connection(
-        self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession
+        self, serve: Serve, ingress: Ingress, third_party: aiohttp.ClientSession, path: str, status: int
     ) -> None:
         async def app(scope: Event, receive: Receive, send: Send) -> None:
-            if scope["type"] != "websocket":
+            if scope["type"] != "websocket" or scope["path"] == "/raises":
                 raise NotImplementedError
             await receive()
             await send({"type": "websocket.close"})
 
         await serve(app)
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await third_party.ws_connect(ingress.url)
-        assert caught.value.status == 403
+            await third_party.ws_connect(ingress.url + path)
+        assert caught.value.status == status
         await eventually(lambda: ingress.closes == [b"\x03\xe8clean-eof"])
 
     async def test_fragments_without_end_cost_neither_memory_nor_time(self) -> None:
