@@ -19,7 +19,7 @@ PING_INTERVAL = 20.0
 PING_TIMEOUT = 10.0
 WRITE_HIGH_WATER = 256 * 1024
 MAX_WRITE = 64 * 1024
-UNSENT_LIMIT = 128 * 1024
+UNSENT_LIMIT = 512 * 1024
 """Bytes that may wait in the kernel: pings and other streams' answers queue behind them."""
 
 
