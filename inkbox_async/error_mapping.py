@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -61,13 +60,20 @@ def api_error(
 ) -> InkboxAPIError:
     """The exception for a response with an error status."""
     detail, agent_support = _read_error(body)
-    about: dict[str, Any] = {  # Any: keyword arguments of different types
-        "retry_after": retry_after_seconds(headers),
-        "agent_support": agent_support,
-        "request_id": headers.get("X-Request-ID"),
-        "method": method,
-        "path": public_path(path),
-    }
+    error = _specific_error(
+        status,
+        detail,
+        retry_after=retry_after_seconds(headers),
+        agent_support=agent_support,
+        request_id=headers.get("X-Request-ID"),
+        method=method,
+        path=public_path(path),
+    )
+    error.retry_at = retry_at(headers)
+    return error
+
+
+def _specific_error(status: int, detail: Detail, **about: Any) -> InkboxAPIError:  # Any: of different types
     if isinstance(detail, dict):
         if status == 409 and "existing_rule_id" in detail:
             try:
@@ -99,18 +105,24 @@ def _body_text(body: bytes) -> str:
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """`Retry-After` in seconds (RFC 9110, 10.2.3); None when it is missing, negative or absurd.
-
-    A date is counted from the server's own `Date`, so that clocks need not agree; one that is past is 0.
-    """
+    """`Retry-After` in seconds; None when it is missing, a date, negative or absurd."""
     text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return int(text) if len(text) <= 9 else None
-    until = _http_date(text)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
+def retry_at(headers: Mapping[str, str]) -> datetime | None:
+    """`Retry-After` as a date (RFC 9110, 10.2.3), on this machine's clock; None when it is none.
+
+    It is counted from the server's own `Date`, so that the two clocks need not agree.
+    """
+    until = _http_date(headers.get("Retry-After", ""))
     if until is None:
         return None
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0, math.ceil((until - now).total_seconds()))
+    now = datetime.now(UTC)
+    try:
+        return now + (until - (_http_date(headers.get("Date", "")) or now))
+    except OverflowError:
+        return None  # past the year 9999
 
 
 def _http_date(text: str) -> datetime | None:
@@ -145,7 +157,7 @@ def as_handle_unavailable(error: InkboxAPIError) -> HandleUnavailableError | Non
         taken = "handle" in text and ("unavailable" in text or "already" in text)
     if not taken:
         return None
-    return HandleUnavailableError(
+    unavailable = HandleUnavailableError(
         error.status_code,
         detail,
         namespace,
@@ -155,6 +167,8 @@ def as_handle_unavailable(error: InkboxAPIError) -> HandleUnavailableError | Non
         method=error.method,
         path=error.path,
     )
+    unavailable.retry_at = error.retry_at
+    return unavailable
 
 
 @contextmanager

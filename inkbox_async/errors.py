@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
@@ -94,12 +95,16 @@ class InkboxAPIError(InkboxError):
     Attributes:
         status_code: HTTP status.
         detail: What the server said: text, a structured object, or a list of validation errors.
-        retry_after_seconds: Seconds to wait before another try, from `Retry-After`; None if not said.
+        retry_after_seconds: Seconds to wait before another try, from `Retry-After`; None if not said, or said
+            as a date.
+        retry_at: When to try again, from a `Retry-After` that is a date, on this machine's clock; else None.
         agent_support: How to reach the vendor's support agent, when the server says so.
         request_id: The server's id of this request (`X-Request-ID`), for support; None if not sent.
         method: HTTP method of the request.
         path: Path of the request, without its query.
     """
+
+    retry_at: datetime | None = None
 
     def __init__(
         self,
@@ -127,6 +132,8 @@ class InkboxAPIError(InkboxError):
             text += f" ({self.method} {self.path})"
         if self.retry_after_seconds is not None:
             text += f"; retry after {self.retry_after_seconds} s"
+        elif self.retry_at is not None:
+            text += f"; retry at {self.retry_at:%Y-%m-%d %H:%M:%S} UTC"
         if self.request_id:
             text += f"; request id {self.request_id}"
         return text

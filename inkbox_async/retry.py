@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
+from datetime import UTC, datetime
 from enum import Enum
 from uuid import uuid4
 
@@ -74,10 +75,15 @@ def retry_delay(error: InkboxError, attempt: int, *, max_retries: int, repeatabl
     """
     if attempt > max_retries or not _may_help(error, repeatable):
         return None
-    retry_after = error.retry_after_seconds if isinstance(error, InkboxAPIError) else None
-    if retry_after is not None and retry_after > LONGEST_DELAY:
-        return None
-    return max(back_off(attempt), retry_after or 0)
+    retry_after = _retry_after(error) if isinstance(error, InkboxAPIError) else 0.0
+    return max(back_off(attempt), retry_after) if retry_after <= LONGEST_DELAY else None
+
+
+def _retry_after(error: InkboxAPIError) -> float:
+    """Seconds that the server asks to wait, in either form of the header."""
+    if error.retry_at is not None:
+        return (error.retry_at - datetime.now(UTC)).total_seconds()
+    return error.retry_after_seconds or 0
 
 
 def back_off(attempt: int) -> float:

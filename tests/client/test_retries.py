@@ -294,8 +294,8 @@ async def test_a_date_to_retry_after_is_waited_for(
     with pytest.raises(InkboxAPIError) as caught:
         await connect().request("GET", "/api/v1/x", None)
 
-    assert waits == [4]
-    assert caught.value.retry_after_seconds == 59
+    assert [round(seconds) for seconds in waits] == [4]
+    assert caught.value.retry_at is not None
 
 
 async def test_a_long_retry_after_is_the_callers_business(server: Server, connect: Connect) -> None:
