@@ -19,6 +19,8 @@ PING_INTERVAL = 20.0
 PING_TIMEOUT = 10.0
 WRITE_HIGH_WATER = 256 * 1024
 MAX_WRITE = 64 * 1024
+FLUSH_AT = 256 * 1024
+"""Bytes that are written before the end of the turn: more would fall out of the processor's cache."""
 UNSENT_LIMIT = 512 * 1024
 """Bytes that may wait in the kernel: pings and other streams' answers queue behind them."""
 
@@ -170,7 +172,10 @@ class EdgeConnection(asyncio.Protocol):
             if size <= room:
                 http2.send(stream, view, end_stream=end_stream)
                 stream.torn = False
-                self.flush_soon()
+                if http2.pending >= FLUSH_AT:
+                    self.flush()
+                else:
+                    self.flush_soon()
                 return
             if room > 0:
                 http2.send(stream, view[:room])

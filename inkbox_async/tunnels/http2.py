@@ -140,6 +140,8 @@ class Http2Connection:
         self._recv_window = CONNECTION_WINDOW
         self._uncredited = 0
         self._output: list[bytes | memoryview] = []
+        self.pending = 0
+        """Bytes of payload that `take_output` would return."""
         self._chunks: list[bytes] = []
         self._have = 0
         self._need = 9
@@ -229,6 +231,7 @@ class Http2Connection:
         """Everything to be written to the network since the last call."""
         output = b"".join(self._output)
         self._output.clear()
+        self.pending = 0
         return output
 
     @property
@@ -238,6 +241,7 @@ class Http2Connection:
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         size = len(payload)
+        self.pending += size
         self._output.append(_FRAME_HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id))
         if size:
             self._output.append(payload)
