@@ -12,7 +12,8 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
+from pydantic_core.core_schema import any_schema
 
 from .modeling import InkboxModel, Unset
 
@@ -21,7 +22,8 @@ LARGE = 256 * 1024
 
 Decoder = Callable[[bytes], Any]  # Any: the type the decoder was asked for
 
-_decoders: dict[object, Decoder | None] = {}
+_ANY_JSON = SchemaValidator(any_schema())
+_decoders: dict[object, Decoder] = {}
 
 
 def query_string(query: Mapping[str, object]) -> str:
@@ -124,11 +126,12 @@ def _pieces(shell: bytes, long_texts: dict[str, str]) -> Iterable[bytes]:
     yield shell
 
 
-def decoder(response_type: Any) -> Decoder | None:  # Any: a type in every form that pydantic knows
-    """What turns the bytes of an answer into `response_type`, or None when the answer's body is not wanted.
+def decoder(response_type: Any) -> Decoder:  # Any: a type in every form that pydantic knows
+    """What turns the bytes of an answer into `response_type`.
 
     `bytes` and `str` are the body itself; any other type is what pydantic reads from JSON. An empty body is
-    None when the type allows None.
+    None when the type allows None. For None itself, a body says nothing, but it has to be JSON: a page for
+    people does not come from the API, and so nothing was done.
     """
     try:
         return _decoders[response_type]
@@ -137,9 +140,9 @@ def decoder(response_type: Any) -> Decoder | None:  # Any: a type in every form 
         return made
 
 
-def _make_decoder(response_type: Any) -> Decoder | None:
+def _make_decoder(response_type: Any) -> Decoder:
     if response_type is None or response_type is NoneType:
-        return None
+        return _nothing
     if response_type is bytes:
         return bytes
     if response_type is str:
@@ -151,3 +154,8 @@ def _make_decoder(response_type: Any) -> Decoder | None:
     if NoneType in get_args(response_type):
         return lambda raw: validate(raw) if raw else None
     return validate
+
+
+def _nothing(raw: bytes) -> None:
+    if raw:
+        _ANY_JSON.validate_json(raw)

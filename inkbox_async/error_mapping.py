@@ -32,6 +32,7 @@ from .errors import (
     StorageLimitExceededError,
     detail_code,
 )
+from .retry import SAFE_METHODS
 
 LONGEST_TEXT = 2000
 """Characters kept of an error body that is not the documented object."""
@@ -208,6 +209,7 @@ def connection_error(
     The cause is left out where its text or repr would show headers, cookies, the query or a proxy's password.
     """
     where = f"{method} {public_path(path)}"
+    outcome = "" if method in SAFE_METHODS else "; the request may have been carried out"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         text = (
             f"{where}: no connection to {origin} within {timeout} s; check the network and the proxy settings"
@@ -215,19 +217,19 @@ def connection_error(
         return InkboxTimeoutError(text, sent=False), None
     if isinstance(error, TimeoutError):
         text = f"{where}: {origin} did not answer within {timeout} s; raise `timeout` if that is expected"
-        return InkboxTimeoutError(text, sent=True), error
+        return InkboxTimeoutError(text + outcome, sent=True), error
     if isinstance(error, aiohttp.ClientConnectorError):
         return _set_up_error(error, where, origin)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"{where}: the proxy refused a way to {origin} (HTTP {error.status}); check its settings"
         return InkboxConnectionError(text, sent=False), None
     if isinstance(error, aiohttp.ClientResponseError):
-        return InkboxConnectionError(f"{where}: {origin} sent something that is not HTTP"), None
+        return InkboxConnectionError(f"{where}: {origin} sent something that is not HTTP{outcome}"), None
     if isinstance(error, aiohttp.ClientPayloadError):
-        return InkboxConnectionError(
-            f"{where}: the connection to {origin} broke in the middle of the answer"
-        ), error
-    return InkboxConnectionError(f"{where}: the connection to {origin} broke before an answer came"), error
+        text = f"{where}: the connection to {origin} broke in the middle of the answer"
+    else:
+        text = f"{where}: the connection to {origin} broke before an answer came"
+    return InkboxConnectionError(text + outcome), error
 
 
 def without_frames(error: BaseException | None) -> BaseException | None:

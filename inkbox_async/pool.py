@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import aiohttp
+from aiohttp import ClientHandlerType, ClientMiddlewareType
 from yarl import URL
 
 from .errors import InkboxError
@@ -71,6 +72,12 @@ class ConnectionPool:
         self._session._retry_connection = False
         return self._session
 
+    def middlewares(self) -> tuple[ClientMiddlewareType, ...] | None:
+        """What one request passes on its way; None for what the session has."""
+        if self._given is None:
+            return None
+        return (_once(), *self._given._middlewares)
+
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that the pool owns: ended by `aclose` at the latest; no failure goes unretrieved."""
         task = asyncio.get_running_loop().create_task(work)
@@ -97,6 +104,26 @@ class ConnectionPool:
         finally:
             if session is not None and session is not self._given:
                 await session.close()
+
+
+def _once() -> ClientMiddlewareType:
+    """Keeps a given session, whose settings are not ours, from repeating a request when a connection breaks.
+
+    aiohttp does so for PUT and DELETE too. The second time, this one answers with the first failure.
+    """
+    failure: Exception | None = None
+
+    async def send(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal failure
+        if failure is not None:
+            raise failure
+        try:
+            return await handler(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            failure = error
+            raise
+
+    return send
 
 
 class _CookieJar(aiohttp.CookieJar):

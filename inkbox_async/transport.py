@@ -303,10 +303,8 @@ class Transport:
         while True:
             try:
                 answer = await self._exchange(call, attempt)
-                if call.raw:
-                    return answer
                 if decode is None:
-                    return None
+                    return answer
                 if len(answer.body) < LARGE:
                     return _decoded(call, decode, answer)
                 return await asyncio.to_thread(_decoded, call, decode, answer)
@@ -384,6 +382,7 @@ class Transport:
             raise_for_status=False,
             timeout=call.timeout,
             proxy=self._pool.proxy,
+            middlewares=self._pool.middlewares(),
             # aiohttp would name a type for a body that is not there.
             skip_auto_headers=NO_TYPE if data is None and not call.safe else None,
         )

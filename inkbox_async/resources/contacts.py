@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from ..errors import InkboxResponseError
 from ..generated.models.contacts import (
     ContactAccess,
     ContactAddress,
@@ -22,6 +24,8 @@ from .checks import checked, prepared
 
 if TYPE_CHECKING:
     from ..transport import Transport
+
+_WHOLE_CARD = re.compile(r"BEGIN:VCARD\r?\n.*\nEND:VCARD", re.DOTALL | re.IGNORECASE)
 
 _PARTS: dict[str, type[BaseModel]] = {
     "addresses": ContactAddress,
@@ -151,17 +155,17 @@ class ContactVCardsResource(generated.ContactVCardsResource):
         Raises:
             InkboxAPIError: 404, no such contact.
             InkboxConnectionError: the server could not be reached or did not answer in time.
+            InkboxResponseError: the answer is no whole vCard.
 
         May be called with an admin key or a claimed agent key.
 
         Source: `GET /api/v1/contacts/{contact_id}.vcf`.
         """
-        return await self._transport.request(
-            "GET",
-            f"/api/v1/contacts/{segment(contact_id)}.vcf",
-            str,
-            headers={"Accept": "text/vcard"},
-        )
+        path = f"/api/v1/contacts/{segment(contact_id)}.vcf"
+        card = await self._transport.request("GET", path, str, headers={"Accept": "text/vcard"})
+        if not _WHOLE_CARD.fullmatch(card.strip()):
+            raise InkboxResponseError(f"GET {path} answered with something that is no vCard", malformed=True)
+        return card
 
 
 class ContactsResource(generated.ContactsResource):

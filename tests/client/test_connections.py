@@ -332,3 +332,45 @@ async def test_a_given_session_that_is_closed(connect: Connect) -> None:
 
     with pytest.raises(InkboxError, match="session given to this client is closed"):
         await connect(session=session).request("GET", "/api/v1/x", None)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+async def test_a_given_session_repeats_nothing_by_itself(
+    server: Server, connect: Connect, method: str
+) -> None:
+    passed: list[str] = []
+
+    async def own(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        passed.append(request.method)
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=(own,)) as session:
+        transport = connect(session=session, max_retries=0)
+        await transport.request(method, "/api/v1/x", None)
+        server.answers = [Answer(drop=True)]
+        with pytest.raises(InkboxConnectionError):
+            await transport.request(method, "/api/v1/x", None)
+
+    assert len(server.seen) == 2, f"aiohttp sent a {method} again whose connection broke"
+    assert passed == [method, method]
+
+
+async def test_nothing_is_expected_but_a_page_for_people_comes(server: Server, connect: Connect) -> None:
+    server.answers = [Answer(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})]
+
+    with pytest.raises(InkboxResponseError, match="not JSON"):
+        await connect().request("DELETE", "/api/v1/x", None)
+
+
+@pytest.mark.parametrize(("method", "says"), [("GET", False), ("POST", True), ("DELETE", True)])
+async def test_an_error_says_that_the_outcome_is_open(
+    server: Server, connect: Connect, method: str, says: bool
+) -> None:
+    server.answers = [Answer(drop=True)]
+
+    with pytest.raises(InkboxConnectionError) as caught:
+        await connect(max_retries=0).request(method, "/api/v1/x", None)
+
+    assert ("may have been carried out" in str(caught.value)) is says

@@ -23,6 +23,7 @@ from inkbox_async import (
     ContactPhone,
     ContactWebsite,
     InkboxAPIError,
+    InkboxResponseError,
 )
 from inkbox_async.sandbox import Sandbox
 
@@ -210,6 +211,10 @@ async def test_vcards_travel_as_they_are(client: AsyncInkbox, server: Recorder) 
     assert await client.contacts.vcards.export_vcard(ID) == server.answer
     assert server.headers[-1]["Accept"] == "text/vcard"
     assert server.requests[-1][1] == f"/api/v1/contacts/{ID}.vcf"
+    for no_card in ("<html>Welcome</html>", "", "BEGIN:VCARD\r\nFN:Jür"):
+        server.answer = no_card
+        with pytest.raises(InkboxResponseError, match="no vCard"):
+            await client.contacts.vcards.export_vcard(ID)
 
 
 async def test_a_note_keeps_its_text(client: AsyncInkbox, server: Recorder) -> None:
