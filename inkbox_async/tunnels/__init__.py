@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from .exceptions import TunnelStateError as TunnelStateError
     from .listener import TunnelListener as TunnelListener
     from .resource import TunnelsResource as TunnelsResource
-    from .runtime import TunnelRuntimeStatus as TunnelRuntimeStatus
+    from .status import TunnelRuntimeStatus as TunnelRuntimeStatus
 
 _HOMES = {
     "ForwardTargetRefused": "exceptions",
     "TunnelAppError": "exceptions",
     "TunnelAuthenticationError": "exceptions",
     "TunnelListener": "listener",
-    "TunnelRuntimeStatus": "runtime",
+    "TunnelRuntimeStatus": "status",
     "TunnelStateError": "exceptions",
     "TunnelsResource": "resource",
 }

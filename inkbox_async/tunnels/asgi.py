@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from .bridge_frames import Close
 from .exceptions import AppFailure, LocalAnswer, TunnelAppError
 from .exchange import Request, Responder, WebSocketPeer
+from .options import ASGIApp
 from .protocol import forwarded_request_headers
 
 logger = logging.getLogger("inkbox_async.tunnels")
@@ -19,7 +20,6 @@ Event: TypeAlias = MutableMapping[str, Any]  # Any: the ASGI specification's own
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]  # Any: frameworks type these differently
 
 SHUTDOWN_TIMEOUT: Final = 5.0
 _VERSION: Final = {"version": "3.0", "spec_version": "2.3"}

@@ -10,13 +10,12 @@ from collections import deque
 from collections.abc import Callable
 
 from .http2 import ErrorCode, Http2Connection, Http2Error, Stream
+from .limits import PING_INTERVAL, PING_TIMEOUT
 from .protocol import Headers
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
 CONNECT_TIMEOUT = 10.0
-PING_INTERVAL = 20.0
-PING_TIMEOUT = 10.0
 WRITE_HIGH_WATER = 256 * 1024
 MAX_WRITE = 64 * 1024
 FLUSH_AT = 256 * 1024

@@ -10,20 +10,18 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import FrameType, TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from ..generated.models.tunnels import Tunnel
-from .body_fetch import BodyFetcher
-from .bootstrap import ControlPlane, Prepared, bootstrap, check_not_removed
-from .connection import data_plane_context
+from .bootstrap import Prepared, bootstrap, check_not_removed
+from .control import ControlPlane
 from .exceptions import TunnelAuthenticationError
-from .options import ListenerOptions, split_zone
-from .passthrough import Passthrough
-from .protocol import DEFAULT_ZONE, DataPlane
-from .runtime import Runtime, Status, TunnelRuntimeStatus
-from .service import Service
-from .session import EdgeAddress
-from .site import Site
+from .options import ListenerOptions
+from .protocol import DEFAULT_ZONE
+from .status import Status, TunnelRuntimeStatus
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
@@ -301,7 +299,9 @@ class TunnelListener:
         try:
             async with control() as plane:
                 prepared = self._prepared = await bootstrap(self._options, plane)
-                runtime = self._runtime = self._make_runtime(prepared)
+                runtime = self._runtime = await asyncio.to_thread(
+                    _make_runtime, self._options, prepared, self._api_key, self._status
+                )
                 if self._closed:
                     return
                 try:
@@ -314,23 +314,12 @@ class TunnelListener:
             self._closed = True
             self._status.change(TunnelRuntimeStatus.CLOSED)
 
-    def _make_runtime(self, prepared: Prepared) -> Runtime:
-        options = self._options
-        host, port = split_zone(prepared.zone)
-        extra_ca = options.extra_ca()
-        certificate = prepared.certificate
-        target = options.target(passthrough=certificate is not None)
-        site = Site(target, prepared.public_host, options.limits)
-        plane = DataPlane(prepared.zone, str(prepared.tunnel.id), self._api_key)
-        return Runtime(
-            Service(plane, site, BodyFetcher(extra_ca)),
-            address=EdgeAddress(host, port, data_plane_context(extra_ca)),
-            status=self._status,
-            pool_size=options.pool_size,
-            passthrough=Passthrough(certificate.context, site) if certificate is not None else None,
-            timing=options.timing,
-            chores=[certificate.keep_renewed] if certificate is not None else [],
-        )
+
+def _make_runtime(options: ListenerOptions, prepared: Prepared, api_key: str, status: Status) -> Runtime:
+    # HTTP/2, WebSockets and certificate stores take some hundred milliseconds: not on the event loop.
+    from .serving import make_runtime
+
+    return make_runtime(options, prepared, api_key, status)
 
 
 class _Sigterm:

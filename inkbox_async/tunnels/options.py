@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..errors import TunnelNameInvalid
 from ..generated.models.tunnels import TLSMode
 from ..handles import validate_tunnel_name
-from .asgi import ASGIApp, AsgiTarget
-from .exchange import Target
-from .forward_url import PASSTHROUGH_TIMEOUTS, UrlTarget, check_forward_url, upstream_context
-from .limits import Limits
+from .forward_check import check_forward_url, trust_authorities
+from .limits import Limits, Timing
 from .protocol import DEFAULT_BODY_LIMIT, POOL_SIZE_MAX, POOL_SIZE_MIN
-from .runtime import Timing
 from .state import StateDirectory
 
 DATA_PLANE_PORT: Final = 443
 CA_VARIABLE: Final = "INKBOX_CA_BUNDLE"
 
+ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]  # Any: frameworks type these differently
 ForwardTo: TypeAlias = str | ASGIApp
 CaBundle: TypeAlias = bytes | str | os.PathLike[str]
 
@@ -66,8 +64,8 @@ class ListenerOptions:
             raise ValueError(f"pool_size must be a number from {POOL_SIZE_MIN} to {POOL_SIZE_MAX}")
         if isinstance(self.forward_to, str):
             check_forward_url(self.forward_to, allow_remote=self.allow_remote_forwarding)
-            if self.forward_to_ca_bundle is not None:
-                self._upstream_context()
+            if (bundle := self.upstream_ca()) is not None:
+                trust_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), bundle)
         elif not callable(self.forward_to):
             raise TypeError("forward_to must be a URL or an ASGI application")
         if self.on_status is not None and not callable(self.on_status):
@@ -94,17 +92,10 @@ class ListenerOptions:
             return StateDirectory.default(self.name)
         return StateDirectory(Path(self.state_dir))
 
-    def target(self, *, passthrough: bool = False) -> Target:
-        """What requests are handed to."""
-        if isinstance(self.forward_to, str):
-            timeouts = PASSTHROUGH_TIMEOUTS if passthrough else None
-            return UrlTarget(self.forward_to, self._upstream_context(), timeouts)
-        return AsgiTarget(self.forward_to)
-
-    def _upstream_context(self) -> ssl.SSLContext:
+    def upstream_ca(self) -> bytes | None:
+        """More authorities (PEM) to trust for an `https://` target, where its certificate is looked at."""
         bundle = self.forward_to_ca_bundle
-        pem = None if bundle is None or not self.forward_to_verify_tls else read_bundle(bundle)
-        return upstream_context(verify=self.forward_to_verify_tls, ca_bundle=pem)
+        return None if bundle is None or not self.forward_to_verify_tls else read_bundle(bundle)
 
     def extra_ca(self) -> bytes | None:
         """More authorities (PEM) to trust for the edge; `ca`, else the file that INKBOX_CA_BUNDLE names."""

@@ -15,7 +15,7 @@ from ..generated.resources import tunnels as generated
 from ..modeling import UNSET, Unset
 from ..resource import segment
 from ..transport import Transport
-from .bootstrap import ControlPlane
+from .control import ControlPlane
 from .listener import TunnelListener
 from .options import CaBundle, ForwardTo, ListenerOptions
 from .protocol import DEFAULT_BODY_LIMIT

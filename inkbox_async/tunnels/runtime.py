@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from ..errors import TunnelSupersededError
 from .backoff import cold_backoff, handoff_backoff
-from .connection import PING_INTERVAL, PING_TIMEOUT
 from .edge_http import EdgeExchange
 from .edge_websocket import EdgeWebSocket
+from .limits import Timing
 from .passthrough import Passthrough
 from .protocol import RouteKind
 from .service import Service
 from .session import EdgeAddress, IntakeStream, Outcome, Session, SessionFault
+from .status import Status, TunnelRuntimeStatus
 
 logger = logging.getLogger("inkbox_async.tunnels")
 
@@ -26,58 +24,6 @@ HANDOFF_BUDGET: Final = 30.0
 DRAIN_LIMIT: Final = 90.0
 STABLE_AFTER: Final = 10.0
 QUICK_DRAIN: Final = 2.0
-
-
-class TunnelRuntimeStatus(StrEnum):
-    """What a listener is doing."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    RECONNECTING = "reconnecting"
-    CLOSED = "closed"
-    SUPERSEDED = "superseded"
-
-
-class Status:
-    """The runtime status and who wants to hear of it; a status is reported when it changes.
-
-    Args:
-        callback: Called with each new status; what it raises is logged.
-    """
-
-    def __init__(self, callback: Callable[[str], object] | None) -> None:
-        self._callback = callback
-        self._on_connected: Callable[[], object] | None = None
-        self.current = TunnelRuntimeStatus.IDLE
-        self.last_connected_at: datetime | None = None
-
-    def watch(self, on_connected: Callable[[], object]) -> None:
-        """Also call a function of our own at each connection."""
-        self._on_connected = on_connected
-
-    def change(self, status: TunnelRuntimeStatus) -> None:
-        """Enter a status."""
-        if status is TunnelRuntimeStatus.CONNECTED:
-            self.last_connected_at = datetime.now(UTC)
-            if self._on_connected is not None:
-                self._on_connected()
-        if status is self.current or self.current is TunnelRuntimeStatus.SUPERSEDED:
-            return
-        self.current = status
-        if self._callback is not None:
-            try:
-                self._callback(status)
-            except Exception:
-                logger.exception("tunnel: on_status raised")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How often the edge is asked for a sign of life, and how long it may take; seconds."""
-
-    ping_interval: float = PING_INTERVAL
-    ping_timeout: float = PING_TIMEOUT
 
 
 class Runtime:

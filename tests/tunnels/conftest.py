@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from inkbox_async import AsyncInkbox
 from inkbox_async.sandbox import Sandbox
-from inkbox_async.tunnels.bootstrap import ControlPlane
+from inkbox_async.tunnels.control import ControlPlane
 from inkbox_async.tunnels.listener import TunnelListener
 from inkbox_async.tunnels.options import ForwardTo, ListenerOptions
 

@@ -12,7 +12,7 @@ import pytest
 
 from inkbox_async.tunnels import ForwardTargetRefused, edge_websocket
 from inkbox_async.tunnels.bridge_frames import Opcode
-from inkbox_async.tunnels.forward_url import check_forward_url
+from inkbox_async.tunnels.forward_check import check_forward_url
 
 from .authority import Authority
 from .bridges import frame, open_websocket, upgrade

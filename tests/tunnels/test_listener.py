@@ -24,7 +24,7 @@ from inkbox_async.errors import (
     TunnelStateConflict,
     TunnelTLSModeMismatch,
 )
-from inkbox_async.tunnels import ForwardTargetRefused, TunnelAuthenticationError, bootstrap
+from inkbox_async.tunnels import ForwardTargetRefused, TunnelAuthenticationError, renewal
 from inkbox_async.tunnels.options import split_zone
 from inkbox_async.tunnels.state import StateDirectory, TunnelState
 
@@ -180,10 +180,8 @@ class TestBootstrap:
     async def test_and_while_running(
         self, stage: Stage, edge: FakeEdge, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = bootstrap.Certificate.keep_renewed
-        monkeypatch.setattr(
-            bootstrap.Certificate, "keep_renewed", lambda certificate: real(certificate, 0.02)
-        )
+        real = renewal.Certificate.keep_renewed
+        monkeypatch.setattr(renewal.Certificate, "keep_renewed", lambda certificate: real(certificate, 0.02))
         stage.passthrough()
         stage.control.certificate_days = 10
         async with stage.listener(echo), Ingress(edge, authority) as ingress:

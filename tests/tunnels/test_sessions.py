@@ -14,7 +14,7 @@ from inkbox_async.tunnels import session as session_module
 from inkbox_async.tunnels.backoff import Backoff
 from inkbox_async.tunnels.connection import UNSENT_LIMIT, EdgeConnection, data_plane_context, dial
 from inkbox_async.tunnels.http2 import SettingCode
-from inkbox_async.tunnels.runtime import Timing
+from inkbox_async.tunnels.limits import Timing
 
 from .apps import Event, Receive, Send, echo, http, read_body, respond
 from .authority import Authority
