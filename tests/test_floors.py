@@ -145,12 +145,17 @@ def test_every_hand_written_room_stands_on_a_floor() -> None:
     assert homeless == []
 
 
-@pytest.mark.parametrize("statement", ["import inkbox_async", "from inkbox_async import AsyncInkbox"])
-def test_importing_the_package_loads_no_generated_model_and_no_heavy_room(statement: str) -> None:
+def loaded_by(statement: str) -> list[str]:
+    """The modules that a fresh interpreter holds after a statement."""
     program = f"import sys; {statement}; print('\\n'.join(sorted(sys.modules)))"
-    loaded = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
+
+
+@pytest.mark.parametrize("statement", ["import inkbox_async", "from inkbox_async import AsyncInkbox"])
+def test_importing_the_package_loads_no_generated_model_and_no_heavy_room(statement: str) -> None:
+    loaded = loaded_by(statement)
     heavy = (
         "inkbox_async.generated.models.",
         "inkbox_async.sandbox",
@@ -160,3 +165,12 @@ def test_importing_the_package_loads_no_generated_model_and_no_heavy_room(statem
         "aiosmtpd",
     )
     assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+@pytest.mark.parametrize(
+    "half",
+    ["inkbox_async.tunnels.resource", "inkbox_async.tunnels.cli", "inkbox_async.vault.resource"],
+)
+def test_the_light_half_of_a_room_loads_nothing_heavy(half: str) -> None:
+    heavy = ("argon2", "cryptography", "h11", "jh2", "wsproto")
+    assert [name for name in loaded_by(f"import {half}") if name.partition(".")[0] in heavy] == []
