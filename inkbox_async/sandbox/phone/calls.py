@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlite3 import Row
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from inkbox_async.generated.models.phone import (
     CallMode,
@@ -52,6 +52,7 @@ def place(call: Call) -> PhoneCallWithRateLimit:
     body: PlaceCallRequest = call.body
     on_voicemail = _check_shape(body)
     _check_address(call, body.client_websocket_url)
+    _named_identity(call, body.agent_identity_id)
     number = _caller_number(call, body)
     url = body.client_websocket_url or number["client_websocket_url"]
     if url is None:
@@ -70,11 +71,7 @@ def place(call: Call) -> PhoneCallWithRateLimit:
 def list_calls(call: Call) -> list[PhoneCall]:
     """An identity's calls, newest first."""
     query: CallsListQuery = call.query
-    identity_id = call.caller.identity_id
-    if query.agent_identity_id is not None:
-        if not call.caller.may_touch(str(query.agent_identity_id)):
-            raise ApiError(403, "An agent's API key may name its own identity only.")
-        identity_id = identity_row(call, str(query.agent_identity_id))["id"]
+    identity_id = _named_identity(call, query.agent_identity_id) or call.caller.identity_id
     if identity_id is None:
         raise invalid("Name an identity", "query", "agent_identity_id", kind="missing")
     condition, values = visible_rows(call, "calls", query.is_blocked)
@@ -141,6 +138,16 @@ def list_transcripts(call: Call) -> list[PhoneTranscript]:
 def list_transcripts_of_number(call: Call) -> list[PhoneTranscript]:
     """What was said in a call of a number, in order."""
     return _transcripts(call, _call_of_number(call))
+
+
+def _named_identity(call: Call, identity_id: UUID | None) -> str | None:
+    """Id of the identity that the caller names, if there is one and the caller may speak for it."""
+    if identity_id is None:
+        return None
+    if not call.caller.may_touch(str(identity_id)):
+        raise ApiError(403, "An agent's API key may name its own identity only.")
+    found: str = identity_row(call, str(identity_id))["id"]
+    return found
 
 
 def _check_shape(body: PlaceCallRequest) -> str:
