@@ -1,0 +1,1 @@
+"""What is promised for bad days, and shown: see `docs/reliability.md`."""
