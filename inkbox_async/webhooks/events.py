@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from pydantic import TypeAdapter, ValidationError
 
 from ..generated.models.events import (
@@ -35,6 +33,9 @@ __all__ = [
 
 SHOWN_PROBLEMS = 3
 
+# Building it takes ten milliseconds: here, where programs start, and not in the first request of a handler.
+_adapter: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
+
 
 def parse_webhook(body: bytes | bytearray | memoryview | str) -> WebhookEvent:
     """The event in the body of a webhook. Verify the body first: parsing does not.
@@ -42,6 +43,9 @@ def parse_webhook(body: bytes | bytearray | memoryview | str) -> WebhookEvent:
         event = parse_webhook(raw_body)
         if isinstance(event, MailEvent) and event.event_type == "message.received":
             print(event.data.message.subject)
+
+    Import it where the program starts: it brings the models of all events along, which takes tens of
+    milliseconds.
 
     Properties and values that are newer than this package are kept (`event.model_extra`), an event of an
     unknown type is an `UnknownEvent`, and a body without `event_type` is an `IncomingCallEvent`.
@@ -58,14 +62,9 @@ def parse_webhook(body: bytes | bytearray | memoryview | str) -> WebhookEvent:
             the places, not what was in them.
     """
     try:
-        return _adapter().validate_json(body if isinstance(body, str) else bytes(body))
+        return _adapter.validate_json(body if isinstance(body, str) else bytes(body))
     except ValidationError as error:
         raise ValueError(f"The body is not a webhook of Inkbox: {_problems(error)}") from None
-
-
-@cache
-def _adapter() -> TypeAdapter[WebhookEvent]:
-    return TypeAdapter(WebhookEvent)
 
 
 def _problems(error: ValidationError) -> str:
