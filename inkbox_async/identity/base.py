@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from uuid import UUID
 
 from ..errors import InkboxError
-
-if TYPE_CHECKING:
-    from ..generated.models.common import FilterMode
-    from ..generated.models.identities import (
-        AgentIdentityDetail,
-        AgentIdentitySummary,
-        IdentityIMessageNumber,
-        IdentityMailbox,
-        IdentityPhoneNumber,
-        IdentityStatus,
-    )
-    from ..generated.models.tunnels import TunnelSummary
-    from ..resources import Resources
+from ..generated.models.common import FilterMode
+from ..generated.models.identities import (
+    AgentIdentityDetail,
+    AgentIdentitySummary,
+    IdentityIMessageNumber,
+    IdentityMailbox,
+    IdentityPhoneNumber,
+    IdentityStatus,
+)
+from ..generated.models.tunnels import TunnelSummary
+from ..resources import Resources
 
 CHANNELS = ("mailbox", "phone_number", "imessage_number", "tunnel")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-if TYPE_CHECKING:
-    from ..generated.models.imessage import (
-        IMessageMarkReadResult,
-        IMessageMediaUpload,
-        IMessageReaction,
-        IMessageReactionType,
-    )
-    from ..resources import Resources
+from ..generated.models.imessage import (
+    IMessageMarkReadResult,
+    IMessageMediaUpload,
+    IMessageReaction,
+    IMessageReactionType,
+)
+from ..resources import Resources
 
 
 class IMessageHelpers:

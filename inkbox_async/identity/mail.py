@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from ..generated.models.mail import Message, MessageDirection
+from ..paging import AsyncPages
 from ..resource import sequence
-
-if TYPE_CHECKING:
-    from ..generated.models.mail import Message, MessageDirection
-    from ..paging import AsyncPages
-    from ..resources import Resources
+from ..resources import Resources
 
 
 class MailHelpers:

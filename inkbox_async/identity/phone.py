@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..errors import InkboxAPIError
-
-if TYPE_CHECKING:
-    from ..generated.models.identities import IdentityPhoneNumber
-    from ..generated.models.phone import (
-        CallMode,
-        CallOrigin,
-        HostedAgentAuthorityMode,
-        OnVoicemail,
-        PhoneCall,
-        PhoneCallWithRateLimit,
-        PhoneTranscript,
-        TextConversationUpdateResult,
-        TextMessage,
-        VoicemailDetection,
-    )
-    from ..resources import Resources
+from ..generated.models.identities import IdentityPhoneNumber
+from ..generated.models.phone import (
+    CallMode,
+    CallOrigin,
+    HostedAgentAuthorityMode,
+    OnVoicemail,
+    PhoneCall,
+    PhoneCallWithRateLimit,
+    PhoneTranscript,
+    TextConversationUpdateResult,
+    TextMessage,
+    VoicemailDetection,
+)
+from ..resources import Resources
 
 _NOT_FOUND = 404
 DEDICATED = "dedicated_number"

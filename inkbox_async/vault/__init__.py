@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .exceptions import VaultLockedError as VaultLockedError
     from .exceptions import VaultNotInitializedError as VaultNotInitializedError
     from .exceptions import VaultOrganizationError as VaultOrganizationError
-    from .keys import VaultInitializeResult as VaultInitializeResult
-    from .keys import VaultKeyMaterial as VaultKeyMaterial
+    from .key_records import VaultInitializeResult as VaultInitializeResult
+    from .key_records import VaultKeyMaterial as VaultKeyMaterial
     from .keys import generate_recovery_code as generate_recovery_code
     from .keys import generate_vault_key_material as generate_vault_key_material
     from .payloads import APIKeyPayload as APIKeyPayload
@@ -76,9 +76,11 @@ _HOMES: Final = {
             "VaultNotInitializedError",
             "VaultOrganizationError",
         ),
-        ".keys": (
+        ".key_records": (
             "VaultInitializeResult",
             "VaultKeyMaterial",
+        ),
+        ".keys": (
             "generate_recovery_code",
             "generate_vault_key_material",
         ),

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from ..generated.models.vault import VaultSecret, VaultSecretDetail
-from .crypto import VaultCipher
 from .exceptions import (
     SecretTypeError,
     SecretUnreadableError,
@@ -20,6 +20,9 @@ from .exceptions import (
 )
 from .payloads import LoginPayload, SecretPayload, UnknownPayload, parse_payload
 from .totp import TOTPCode, generate_totp
+
+if TYPE_CHECKING:
+    from .crypto import VaultCipher
 
 logger = logging.getLogger("inkbox_async.vault")
 

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..errors import InkboxAPIError, InkboxError
+from ..generated.models.vault import VaultSecret
+from ..resources import Resources
+from .credentials import Credentials
+from .decrypted import DecryptedVaultSecret
 from .exceptions import VaultLockedError
-
-if TYPE_CHECKING:
-    from ..generated.models.vault import VaultSecret
-    from ..resources import Resources
-    from .credentials import Credentials
-    from .decrypted import DecryptedVaultSecret
-    from .payloads import SecretPayload
-    from .totp import TOTPCode, TOTPConfig
-    from .unlocked import UnlockedVault
+from .payloads import SecretPayload
+from .totp import TOTPCode, TOTPConfig
+from .unlocked import UnlockedVault
 
 
 class IdentityVault:

@@ -19,10 +19,9 @@ from .exceptions import (
     VaultOrganizationError,
 )
 from .hidden import Hidden
+from .key_records import VaultInitializeResult, VaultKeyMaterial
 from .keys import (
     RECOVERY_CODE_COUNT,
-    VaultInitializeResult,
-    VaultKeyMaterial,
     canonical_recovery_code,
     key_material,
     random_recovery_code,

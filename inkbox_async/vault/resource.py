@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..generated.models.vault import VaultKey
+from ..transport import Transport
 from .hidden import Hidden
+from .key_records import VaultInitializeResult
 from .sealed import SealedSecrets, canonical_id
+from .unlocked import UnlockedVault
 
 if TYPE_CHECKING:
-    from ..transport import Transport
     from .keyring import Keyring
-    from .keys import VaultInitializeResult
-    from .unlocked import UnlockedVault
 
 MAX_CONCURRENT_REQUESTS = 8
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..errors import InkboxAPIError
@@ -18,9 +17,7 @@ from ..generated.resources.vault import VaultResource as VaultOperations
 from ..modeling import InkboxModel
 from ..resource import segment
 from .hidden import Hidden
-
-if TYPE_CHECKING:
-    from .keys import VaultKeyMaterial
+from .key_records import VaultKeyMaterial
 
 SECRETS = "/api/v1/vault/secrets"
 

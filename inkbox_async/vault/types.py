@@ -10,7 +10,7 @@ from ..generated.models.vault import (
     VaultSecretType,
 )
 from .decrypted import DecryptedVaultSecret, UnreadableSecret
-from .keys import VaultInitializeResult, VaultKeyMaterial
+from .key_records import VaultInitializeResult, VaultKeyMaterial
 from .payloads import (
     APIKeyPayload,
     KeyPairPayload,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from ..generated.models.vault import VaultSecret
 from ..modeling import UNSET, Unset
-from .crypto import VaultCipher
 from .decrypted import (
     DecryptedVaultSecret,
     UnreadableSecret,
@@ -21,6 +21,9 @@ from .hidden import Hidden
 from .payloads import SecretPayload
 from .sealed import SealedSecrets, canonical_id
 from .totp import TOTPCode, TOTPConfig, parse_totp_uri
+
+if TYPE_CHECKING:
+    from .crypto import VaultCipher
 
 MAX_NAME_LENGTH = 255
 

@@ -224,7 +224,7 @@ import asyncio, sys, threading
 from importlib.abc import MetaPathFinder
 from inkbox_async import AsyncInkbox
 
-HEAVY = ["argon2", "cryptography", "inkbox_async.vault.keyring", "inkbox_async.vault.payloads"]
+HEAVY = ["argon2", "cryptography", "inkbox_async.vault.crypto", "inkbox_async.vault.keyring"]
 found = {}
 
 class Watch(MetaPathFinder):
