@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# The official package that benchmarks measure; another version of it plays in the tests.
+PEER := $(VENV)/peers/inkbox-0.7.20
+
 .PHONY: demo test generate check bench clean
 
 demo: $(VENV)/.demo ## watch agents at work on the embedded sandbox
@@ -33,7 +36,7 @@ check: $(VENV)/.dev ## lint, format, types, drift of the generated code, validit
 	$(BIN)/python -m codegen --check
 	$(BIN)/openapi-spec-validator openapi/inkbox.yaml openapi/sandbox.yaml
 
-bench: $(VENV)/.dev ## measure side by side with the official package
+bench: $(VENV)/.dev $(PEER)/.installed ## measure beside bare aiohttp and the official package
 	$(BIN)/python -m benchmarks
 
 clean: ## remove everything that was set up or cached
@@ -52,3 +55,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(PEER)/.installed: | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade --target $(PEER) 'inkbox==0.7.20'
+	@touch $@
