@@ -14,7 +14,7 @@ from .rounds import median, ratio, take_turns
 STATEMENTS = {
     "ours": "import inkbox_async; inkbox_async.AsyncInkbox",
     "aiohttp": "import aiohttp",
-    "official": "import inkbox; inkbox.Inkbox",
+    "official": "import inkbox",
 }
 
 
