@@ -3,8 +3,8 @@
     python -m benchmarks.stall_scenario [--explain]
 
 What it needs to know of the servers comes as a line of JSON on standard input; see `stalls`. A task that
-wants to run every millisecond watches the loop; how late it is is the stall. With `--explain`, a thread prints the
-stack of the loop's thread whenever it stands still for long, which costs some accuracy.
+wants to run every millisecond watches the loop; how late it is is a stall. With `--explain`, a thread shows
+the stack of the loop's thread whenever it stands still for long, which costs some accuracy.
 """
 
 from __future__ import annotations
