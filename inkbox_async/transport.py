@@ -421,7 +421,11 @@ def _phases(timeout: float | None) -> aiohttp.ClientTimeout:
 
 
 async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
-    body = await response.read()
+    try:
+        body = await response.read()
+    except RuntimeError as error:
+        # What aiohttp says when the session is closed in the middle of an answer.
+        raise aiohttp.ClientPayloadError(str(error)) from None
     if response.status == 101:
         # Nobody asked for another protocol, and aiohttp leaves the connection to whoever did.
         response.close()

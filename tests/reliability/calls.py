@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -96,6 +96,9 @@ class Answer(Enum):
     HEADER = "nothing; the answer is in a header"
 
 
+Run = Callable[[AsyncInkbox, World, str, Any, str | None], Coroutine[Any, Any, None]]  # Any: for the call
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One kind of call.
@@ -117,7 +120,9 @@ class Call:
 
     name: str
     method: str
-    run: Callable[[AsyncInkbox, World, str, Any, str | None], Awaitable[None]]  # Any: what `prepare` made
+    run: Callable[
+        [AsyncInkbox, World, str, Any, str | None], Coroutine[Any, Any, None]
+    ]  # Any: what `prepare` made
     repeatable: bool = False
     keyed: bool = False
     requests: int = 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,13 @@ def open_sockets() -> set[str]:
     return found
 
 
-async def sockets_beyond(before: set[str]) -> set[str]:
-    """The sockets that were not there before, as soon as those being closed are gone (in vain after 10 s)."""
-    for pause in (0.0, 0.001, 0.01, *[0.05] * 200):
-        beyond = open_sockets() - before
-        if not beyond:
-            break
-        await asyncio.sleep(pause)
-    return beyond
+def sockets_beyond(before: set[str]) -> Iterator[set[str]]:
+    """The sockets that are new; to be asked again, for 10 s, until those being closed are gone."""
+    until = time.monotonic() + 10
+    while beyond := open_sockets() - before:
+        yield beyond
+        if time.monotonic() > until:
+            raise AssertionError(f"{len(beyond)} sockets were left open")
 
 
 @asynccontextmanager
@@ -56,8 +56,8 @@ async def nothing_left_behind() -> AsyncIterator[None]:
             await asyncio.wait(left, timeout=10)
         pending = [task for task in left if not task.done()]
         assert not pending, f"tasks were left behind: {pending}"
-        beyond = await sockets_beyond(sockets)
-        assert not beyond, f"{len(beyond)} sockets were left open"
+        for _ in sockets_beyond(sockets):
+            await asyncio.sleep(0.002)
         gc.collect(1)
         await asyncio.sleep(0)
         assert not complaints, f"the event loop complained: {[c.get('message') for c in complaints]}"
