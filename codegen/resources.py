@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+
+from inkbox_async.secrecy import is_address, is_secret
 
 from .arguments import Argument, Hint, annotation, collect
 from .models import WIDTH
@@ -35,6 +38,8 @@ class Method:
     docstring: str
     idempotency: str | None
     parents: dict[str, bool]
+    takes_secrets: bool
+    """Whether an argument is a secret or an address, or an object that has room for one."""
 
     @property
     def decoded(self) -> str:
@@ -166,7 +171,28 @@ def read_method(specification: Specification, operation: Operation, needs: set[t
         docstring=docstring(operation, arguments, bool(idempotency), returns),
         idempotency={"send": "SEND", "optional": "OPTIONAL"}[idempotency] if idempotency else None,
         parents=parents.required,
+        takes_secrets=any(_may_be_secret(specification, argument) for argument in arguments),
     )
+
+
+def _may_be_secret(specification: Specification, argument: Argument) -> bool:
+    names = {argument.name, *_property_names(specification, argument.hint.models, set())}
+    return any(is_secret(name) or is_address(name) for name in names)
+
+
+def _property_names(
+    specification: Specification, models: Iterable[tuple[str, str]], seen: set[tuple[str, str]]
+) -> Iterator[str]:
+    """Names of the properties of these schemas, and of those within them."""
+    for area, name in models:
+        if (area, name) in seen:
+            continue
+        seen.add((area, name))
+        schema = specification.schemas[name]
+        for key, node in schema.node.get("properties", {}).items():
+            yield key
+            inner = annotation(specification, node, schema.area).models
+            yield from _property_names(specification, inner, seen)
 
 
 def _property(specification: Specification, node: Node, area: str, name: str) -> Hint:

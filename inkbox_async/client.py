@@ -11,6 +11,7 @@ from uuid import UUID
 
 from .modeling import UNSET, Unset
 from .resources import Resources
+from .secrecy import hiding
 from .settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
 from .signup import Signup
 from .transport import Transport, collect_notices
@@ -64,6 +65,7 @@ class AsyncInkbox(Signup, Resources):
         ```
     """
 
+    @hiding
     def __init__(
         self,
         api_key: str | None = None,
@@ -119,6 +121,7 @@ class AsyncInkbox(Signup, Resources):
         """The same as `aclose()`, under the documents' name."""
         await self.aclose()
 
+    @hiding
     async def create_identity(
         self,
         agent_handle: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from enum import Enum
 from types import NoneType
@@ -30,19 +31,31 @@ def query_string(query: Mapping[str, object]) -> str:
     """The percent-encoded query without its `?`; None and UNSET are left out, lists repeat their name.
 
     Raises:
-        ValueError: A datetime has no time zone.
+        ValueError: A datetime has no time zone, or a text is no proper Unicode.
     """
     pairs: list[str] = []
     for name, value in query.items():
         if value is None or isinstance(value, Unset):
             continue
         if isinstance(value, str):
-            pairs.append(f"{name}={quote(value, safe='')}")
+            pairs.append(f"{name}={quoted(name, value)}")
         elif isinstance(value, (list, tuple, set, frozenset)):
-            pairs += [f"{name}={quote(query_text(name, item), safe='')}" for item in value]
+            pairs += [f"{name}={quoted(name, query_text(name, item))}" for item in value]
         else:
-            pairs.append(f"{name}={quote(query_text(name, value), safe='')}")
+            pairs.append(f"{name}={quoted(name, query_text(name, value))}")
     return "&".join(pairs)
+
+
+def quoted(name: str, text: str, safe: str = "") -> str:
+    """A text percent-encoded.
+
+    Raises:
+        ValueError: It holds lone surrogates, which UTF-8 cannot carry.
+    """
+    with suppress(UnicodeEncodeError):
+        return quote(text, safe=safe)
+    # Raised out here: the original error holds the text, which may be a secret, and would be the context.
+    raise ValueError(f"{name} holds a text that UTF-8 cannot carry")
 
 
 def query_text(name: str, value: object) -> str:
@@ -79,11 +92,13 @@ def json_body(value: object) -> tuple[bytes, Callable[[], list[bytes]] | None]:
         ValueError: The value cannot be JSON, or a datetime has no time zone.
     """
     long_texts: dict[str, str] = {}
-    try:
-        shell = to_json(_plain("body", value, long_texts))
-    except PydanticSerializationError:
-        # The original error quotes the value, which may be a secret.
-        raise ValueError("the body holds a value that JSON cannot carry") from None
+    plain = _plain("body", value, long_texts)
+    shell: bytes | None = None
+    with suppress(PydanticSerializationError):
+        shell = to_json(plain)
+    if shell is None:
+        # Raised out here: the original error quotes the value, which may be a secret.
+        raise ValueError("the body holds a value that JSON cannot carry")
     if not long_texts:
         return shell, None
     return b"", lambda: list(_pieces(shell, long_texts))
@@ -116,10 +131,11 @@ def _pieces(shell: bytes, long_texts: dict[str, str]) -> Iterable[bytes]:
         before, _, shell = shell.partition(f'"{mark}"'.encode())
         yield before + b'"'
         for start in range(0, len(text), LARGE):
-            try:
+            piece: bytes | None = None
+            with suppress(PydanticSerializationError):
                 piece = to_json(text[start : start + LARGE])[1:-1]
-            except PydanticSerializationError:
-                raise ValueError("the body holds a text that UTF-8 cannot carry") from None
+            if piece is None:
+                raise ValueError("the body holds a text that UTF-8 cannot carry")
             yield piece
             time.sleep(0)
         yield b'"'

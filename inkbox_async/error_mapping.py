@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from .errors import (
     detail_code,
 )
 from .retry import SAFE_METHODS
+from .secrecy import public_path, shown_detail, without_recognisable
 
 LONGEST_TEXT = 2000
 """Characters kept of an error body that is not the documented object."""
@@ -47,13 +47,6 @@ BY_STATUS_AND_CODE: Mapping[tuple[int, str], type[InkboxAPIError]] = {
     (409, "idempotency_key_reused"): IdempotencyKeyReusedError,
     (429, "mail_import_quota_exceeded"): MailImportQuotaExceededError,
 }
-
-_SECRET_SEGMENT = re.compile(r"[0-9a-fA-F]{64,}|a2ai_[^/]+")
-
-
-def public_path(path: str) -> str:
-    """The path for messages, logs and observers: no query, and segments that prove a key are blotted out."""
-    return _SECRET_SEGMENT.sub("[redacted]", path.partition("?")[0])
 
 
 def api_error(
@@ -96,12 +89,12 @@ def _read_error(body: bytes) -> tuple[Detail, str | None]:
     if not isinstance(content, dict):
         return _body_text(body), None
     support = content.get("agent_support")
-    detail = content["detail"] if "detail" in content else _body_text(body)
+    detail = shown_detail(content["detail"]) if "detail" in content else _body_text(body)
     return detail, support if isinstance(support, str) and support else None
 
 
 def _body_text(body: bytes) -> str:
-    text = body[: 4 * LONGEST_TEXT].decode("utf-8", "replace")
+    text = without_recognisable(body[: 4 * LONGEST_TEXT].decode("utf-8", "replace"))
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… (cut)"
 
 
@@ -230,17 +223,6 @@ def connection_error(
     else:
         text = f"{where}: the connection to {origin} broke before an answer came"
     return InkboxConnectionError(text + outcome), error
-
-
-def without_frames(error: BaseException | None) -> BaseException | None:
-    """The error and those before it without their frames, whose variables hold the headers and the key."""
-    seen: set[int] = set()
-    link = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return error
 
 
 def _set_up_error(

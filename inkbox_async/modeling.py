@@ -9,6 +9,8 @@ from typing import Any, Final, Self, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, ValidationInfo, field_validator
 
+from .secrecy import shown
+
 
 @final
 class Unset:
@@ -64,23 +66,6 @@ class OpenEnum(StrEnum):
         return self._value_ in type(self)._value2member_map_
 
 
-SECRET_FIELDS: Final = frozenset(
-    {
-        "api_key",
-        "auth_hash",
-        "auth_token",
-        "current_auth_hash",
-        "invitation_token",
-        "password",
-        "private_key",
-        "recovery_auth_hash",
-        "signing_key",
-        "verification_code",
-    }
-)
-"""Fields that a model shows when asked for them by name, and never in its repr."""
-
-
 class InkboxModel(BaseModel):
     """Base of every object on the wire: unknown fields are kept, schemas are built on first use."""
 
@@ -93,7 +78,7 @@ class InkboxModel(BaseModel):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:  # Any: values of every type
         for name, value in super().__repr_args__():
-            yield name, "[secret]" if name in SECRET_FIELDS and value is not None else value
+            yield name, value if name is None else shown(name, value, type(self).__name__)
 
     def to_wire(self) -> dict[str, Any]:  # Any: JSON values of every type
         """The JSON object to send: only the fields that were given, those given as `None` as null."""

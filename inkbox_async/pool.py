@@ -12,6 +12,7 @@ from aiohttp import ClientHandlerType, ClientMiddlewareType
 from yarl import URL
 
 from .errors import InkboxError
+from .secrecy import hiding
 from .settings import LOOPBACK_HOSTS
 
 T = TypeVar("T")
@@ -135,6 +136,7 @@ class _CookieJar(aiohttp.CookieJar):
         return 1 if (when := super()._parse_date(date_str)) == 0 else when
 
 
+@hiding
 def environment_proxy(url: URL) -> URL | None:
     """The proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` ask for; loopback never has one.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar, overload
-from urllib.parse import quote
 from uuid import UUID
 
-from .encoding import query_string
+from .encoding import query_string, quoted
 from .paging import AsyncPages, Page, PageEnvelope
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def segment(value: str | UUID | int) -> str:
     text = str(value) if isinstance(value, (str, UUID, int)) else ""
     if text in ("", ".", ".."):
         raise ValueError(f"{value!r} is not an id, a handle or an address")
-    return quote(text, safe="@+")
+    return quoted("an id, a handle or an address", text, safe="@+")
 
 
 @overload

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from yarl import URL
 
 from .constants import VERSION
+from .secrecy import hiding, hiding_fields
 
 if TYPE_CHECKING:
     from .observe import RequestObserver, ResponseObserver
@@ -24,6 +25,7 @@ DEFAULT_MAX_RETRIES = 2
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+@hiding_fields
 @dataclass(frozen=True, slots=True, eq=False)
 class Settings:
     """The resolved settings of one client; every value is checked, and keys stay out of the repr.
@@ -70,6 +72,7 @@ class Settings:
             _check_observer(name, getattr(self, name))
 
     @classmethod
+    @hiding
     def resolve(
         cls,
         api_key: str | None = None,
@@ -186,7 +189,8 @@ def _checked_base_url(base_url: str) -> str:
             "base_url must be an origin with at most a path: leave out the query and the fragment"
         )
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_HOSTS)):
-        raise ValueError(f"{advice}, not {text!r}")
+        # An address that was mistyped may hold a password where nobody looks for one.
+        raise ValueError(advice if "@" in text else f"{advice}, not {text!r}")
     return str(URL(text)).rstrip("/")
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from .error_mapping import handle_conflicts
+from .secrecy import hiding
 from .settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Signup:
     """
 
     @classmethod
+    @hiding
     async def signup(
         cls,
         human_email: str,
@@ -82,6 +84,7 @@ class Signup:
                 )
 
     @classmethod
+    @hiding
     async def verify_signup(
         cls,
         api_key: str,
@@ -113,6 +116,7 @@ class Signup:
             return await resource.verify(verification_code)
 
     @classmethod
+    @hiding
     async def resend_signup_verification(
         cls,
         api_key: str,
@@ -142,6 +146,7 @@ class Signup:
             return await resource.resend()
 
     @classmethod
+    @hiding
     async def get_signup_status(
         cls,
         api_key: str,

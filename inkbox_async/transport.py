@@ -19,10 +19,8 @@ from .encoding import LARGE, Decoder, decoder, json_body, query_string
 from .error_mapping import (
     api_error,
     connection_error,
-    public_path,
     redirect_error,
     response_error,
-    without_frames,
 )
 from .errors import InkboxError
 from .modeling import UNSET, Unset
@@ -38,6 +36,7 @@ from .observe import (
 )
 from .pool import ConnectionPool
 from .retry import SAFE_METHODS, Idempotency, idempotency_headers, retry_delay
+from .secrecy import hiding, public_path, without_frames
 from .settings import Settings, check_timeout
 from .upload import PIECE, Pieces
 
@@ -333,6 +332,7 @@ class Transport:
             call.place = _redirect_target(call, answer, last=hop == MAX_REDIRECTS)
         return answer
 
+    @hiding
     async def _send(self, call: _Call, attempt: int) -> RawResponse:
         """One HTTP request and its whole response."""
         session = self._pool.session()
@@ -452,6 +452,7 @@ def _decoded(call: _Call, decode: Decoder, answer: RawResponse) -> Any:  # Any: 
     raise failure
 
 
+@hiding
 def _redirect_target(call: _Call, answer: RawResponse, *, last: bool) -> URL:
     """Where the request goes next, or the error that says why it goes nowhere."""
     status, location = answer.status_code, answer.location

@@ -18,7 +18,6 @@ from inkbox_async.error_mapping import (
     api_error,
     as_handle_unavailable,
     handle_conflicts,
-    public_path,
 )
 from inkbox_async.errors import (
     DedicatedIMessageNumberInventoryPendingError,
@@ -37,6 +36,7 @@ from inkbox_async.errors import (
     StorageLimitExceededError,
     get_message_request_key,
 )
+from inkbox_async.secrecy import public_path
 
 RULE = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 

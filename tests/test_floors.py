@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inkbox_async"
 
 # From the ground up. A room is the longest prefix that matches; rooms of one floor may use each other.
 FLOORS: list[tuple[str, ...]] = [
-    ("modeling", "errors", "constants", "operation", "handles", "normalise", "generated.models"),
+    ("modeling", "secrecy", "errors", "constants", "operation", "handles", "normalise", "generated.models"),
     (
         "transport",
         "encoding",
@@ -38,6 +38,7 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in room
 SANDBOX_MAY_USE = (
     "sandbox",
     "modeling",
+    "secrecy",
     "errors",
     "constants",
     "operation",

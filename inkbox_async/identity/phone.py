@@ -20,6 +20,7 @@ from ..generated.models.phone import (
     VoicemailDetection,
 )
 from ..resources import Resources
+from ..secrecy import hiding
 
 _NOT_FOUND = 404
 DEDICATED = "dedicated_number"
@@ -69,6 +70,7 @@ class PhoneHelpers:
         await self.refresh()
         return self._phone_number or number
 
+    @hiding
     async def place_call(
         self,
         *,

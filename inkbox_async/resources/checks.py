@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from ..error_mapping import handle_conflicts
+from ..secrecy import hiding
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,6 +21,7 @@ def checked(check: Callable[..., None]) -> Callable[[Callable[P, R]], Callable[P
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @hiding
         @wraps(method)
         def checking(*args: P.args, **kwargs: P.kwargs) -> R:
             check(**kwargs)
@@ -42,6 +44,7 @@ def prepared(
     def decorate(
         method: Callable[P, Coroutine[Any, Any, R]],  # Any: a coroutine's own
     ) -> Callable[P, Coroutine[Any, Any, R]]:
+        @hiding
         @wraps(method)
         async def preparing(*args: P.args, **kwargs: P.kwargs) -> R:
             kwargs.update(await prepare(*args, **kwargs))
@@ -57,6 +60,7 @@ def naming_handle_conflicts(
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     """Decorate a coroutine method so that a taken handle is raised as `HandleUnavailableError`."""
 
+    @hiding
     @wraps(method)
     async def naming(*args: P.args, **kwargs: P.kwargs) -> R:
         with handle_conflicts():

@@ -11,32 +11,16 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from inkbox_async.secrecy import is_address, is_secret, public_path, public_url
+
 from .requests import is_json
 
 REDACTED = "[redacted]"
 MAX_ENTRIES = 1000
 MAX_BODY_BYTES = 32 * 1024
 SECRET_HEADERS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
-SECRET_NAMES = frozenset(
-    {
-        "api_key",
-        "auth_hash",
-        "auth_token",
-        "current_auth_hash",
-        "new_auth_hash",
-        "recovery_auth_hash",
-        "encrypted_payload",
-        "invitation_token",
-        "password",
-        "private_key",
-        "secret",
-        "signing_key",
-        "token",
-        "vault_key",
-        "verification_code",
-        "wrapped_org_encryption_key",
-    }
-)
+SECRET_NAMES = frozenset({"encrypted_payload", "new_auth_hash", "token", "wrapped_org_encryption_key"})
+"""Names of what is kept out of the journal besides what is secret everywhere."""
 _SECRET_PATHS = ("/vault/keys/",)  # what follows is a verifier of a vault key
 
 
@@ -119,29 +103,33 @@ class Journal:
             self._entries.clear()
 
 
-def redact(value: Any) -> Any:  # Any: JSON values of every type
-    """A copy of a JSON value in which the values of secret names are replaced."""
+def redact(value: Any, name: str = "") -> Any:  # Any: JSON values of every type
+    """A copy of a JSON value, called `name`, without secrets and without what gives a right to addresses."""
     if isinstance(value, dict):
         return {
-            name: REDACTED if name.lower() in SECRET_NAMES and item is not None else redact(item)
+            name: REDACTED if _is_kept_out(name) and item is not None else redact(item, name)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [redact(item) for item in value]
-    return value
+        return [redact(item, name) for item in value]
+    return public_url(value) if isinstance(value, str) and is_address(name) else value
+
+
+def _is_kept_out(name: str) -> bool:
+    return name.lower() in SECRET_NAMES or is_secret(name)
 
 
 def _read(entry: _Raw) -> Entry:
     query: dict[str, Any] = {}  # Any: text or list of texts
     for name, value in entry.query:
-        shown = REDACTED if name.lower() in SECRET_NAMES else value
+        shown = REDACTED if _is_kept_out(name) else public_url(value) if is_address(name) else value
         if name not in query:
             query[name] = shown
         elif isinstance(query[name], list):
             query[name].append(shown)
         else:
             query[name] = [query[name], shown]
-    path = entry.path
+    path = public_path(entry.path)
     for marker in _SECRET_PATHS:
         if marker in path and not path.endswith("/primary"):
             path = path[: path.index(marker) + len(marker)] + REDACTED
@@ -152,7 +140,7 @@ def _read(entry: _Raw) -> Entry:
         path=path,
         query=query,
         headers={
-            name.lower(): REDACTED if name.lower() in SECRET_HEADERS else _text(value)
+            name.lower(): REDACTED if _is_secret_header(name) else _text(value)
             for name, value in entry.headers
         },
         body=_read_body(entry),
@@ -170,6 +158,10 @@ def _read_body(entry: _Raw) -> Any:  # Any: JSON values of every type
         return redact(from_json(entry.body, allow_inf_nan=False))
     except ValueError:
         return size
+
+
+def _is_secret_header(name: str) -> bool:
+    return name.lower() in SECRET_HEADERS or is_secret(name.replace("-", "_"))
 
 
 def _text(value: str) -> str:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from ..secrecy import hiding
 from .state import CHAIN_FILE, KEY_FILE, StateDirectory
 
 RENEW_BEFORE: Final = timedelta(days=14)
@@ -17,6 +18,7 @@ RENEW_BEFORE: Final = timedelta(days=14)
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
+@hiding
 def load_or_create_key(state: StateDirectory) -> PrivateKey:
     """The key of the state directory; a new EC P-256 key when there is none that can be read."""
     pem = state.read(KEY_FILE)

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..errors import InkboxError
+from ..secrecy import public_url
 from .exceptions import TunnelStateError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ async def run(tunnels: TunnelsResource, arguments: argparse.Namespace) -> int:
         show(status)
         if status == "connected" and not announced:
             announced = True
-            show(f"{listener.public_url} -> {arguments.to}")
+            show(f"{listener.public_url} -> {public_url(arguments.to)}")
 
     try:
         listener = tunnels.connect(

@@ -6,9 +6,11 @@ import ipaddress
 import ssl
 from urllib.parse import urlsplit
 
+from ..secrecy import hiding, public_url
 from .exceptions import ForwardTargetRefused
 
 
+@hiding
 def check_forward_url(url: str, *, allow_remote: bool) -> str:
     """Refuse a target that is no HTTP URL or, unless allowed, not on this machine.
 
@@ -26,11 +28,11 @@ def check_forward_url(url: str, *, allow_remote: bool) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(f"forward_to is not a URL: {url!r}") from None
+        raise ValueError(f"forward_to is not a URL: {public_url(url)!r}") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("forward_to must not hold a user name or password")
     if parts.scheme not in ("http", "https") or not host:
-        refusal = f"forward_to must be an http:// or https:// URL, not {url!r}"
+        refusal = f"forward_to must be an http:// or https:// URL, not {public_url(url)!r}"
         raise ForwardTargetRefused(refusal)
     if not allow_remote and not _is_loopback(host):
         raise ForwardTargetRefused(

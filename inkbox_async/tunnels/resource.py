@@ -14,6 +14,7 @@ from ..generated.models.tunnels import SignedCert, TLSMode, Tunnel, TunnelList
 from ..generated.resources import tunnels as generated
 from ..modeling import UNSET, Unset
 from ..resource import segment
+from ..secrecy import hiding
 from ..transport import Transport
 from .control import ControlPlane
 from .listener import TunnelListener
@@ -104,6 +105,7 @@ class TunnelsResource(generated.TunnelsResource):
                 raise
             raise _conflict(error) from error
 
+    @hiding
     def connect(
         self,
         *,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from ..secrecy import hiding
 from .exceptions import TunnelStateError
 
 STATE_FILE: Final = "state.json"
@@ -107,6 +108,7 @@ class StateDirectory:
         with os.fdopen(descriptor, "rb") as file:
             return file.read()
 
+    @hiding
     def write(self, name: str, content: bytes) -> None:
         """Replace a file, readable only by its owner."""
         descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=self.path)

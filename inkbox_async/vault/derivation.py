@@ -15,7 +15,7 @@ MAX_CONCURRENT_RUNS: Final = 2
 
 @dataclass(eq=False)
 class _Run:
-    task: asyncio.Task[bytes]
+    task: asyncio.Task[Hidden[bytes]]
     waiters: int = 0
 
 
@@ -29,7 +29,7 @@ class KeyDeriver:
         self._runs: dict[tuple[Hidden[str], str], _Run] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_RUNS)
 
-    async def derive(self, vault_key: Hidden[str], organization_id: str) -> bytes:
+    async def derive(self, vault_key: Hidden[str], organization_id: str) -> Hidden[bytes]:
         """The master key of a vault key or recovery code in an organization.
 
         Raises:
@@ -52,7 +52,8 @@ class KeyDeriver:
                 if self._runs.get(identity) is run:
                     del self._runs[identity]
 
-    async def _run(self, vault_key: Hidden[str], organization_id: str) -> bytes:
+    async def _run(self, vault_key: Hidden[str], organization_id: str) -> Hidden[bytes]:
         salt = derive_salt(organization_id)
         async with self._slots:
-            return await asyncio.to_thread(lambda: derive_master_key(vault_key.value, salt))
+            # Wrapped in the thread: in debug mode, asyncio logs futures with their results.
+            return await asyncio.to_thread(lambda: Hidden(derive_master_key(vault_key.value, salt)))

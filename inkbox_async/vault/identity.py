@@ -8,6 +8,7 @@ from uuid import UUID
 from ..errors import InkboxAPIError, InkboxError
 from ..generated.models.vault import VaultSecret
 from ..resources import Resources
+from ..secrecy import hiding
 from .credentials import Credentials
 from .decrypted import DecryptedVaultSecret
 from .exceptions import VaultLockedError
@@ -47,6 +48,7 @@ class IdentityVault:
             self._credentials = cached
         return cached[2]
 
+    @hiding
     async def create_secret(
         self, name: str, payload: SecretPayload, *, description: str | None = None
     ) -> VaultSecret:
@@ -93,6 +95,7 @@ class IdentityVault:
         """
         return await self._unlocked("get_secret").get_secret(secret_id)
 
+    @hiding
     async def set_totp(self, secret_id: UUID | str, totp: TOTPConfig | str) -> VaultSecret:
         """Add one-time codes to a login, or replace them.
 

@@ -90,7 +90,7 @@ class Keyring:
         validate_vault_key(new_vault_key.value)
         info = await _existing(vault)
         opened = await self._open(vault, proof, info.organization_id)
-        master_key = Hidden(await self._deriver.derive(new_vault_key, info.organization_id))
+        master_key = await self._deriver.derive(new_vault_key, info.organization_id)
         return await vault.replace_key(
             key_material(master_key.value, opened.org_key, VaultKeyType.PRIMARY),
             proof_field,
@@ -98,13 +98,13 @@ class Keyring:
         )
 
     async def _open(self, vault: SealedSecrets, vault_key: Hidden[str], organization_id: str) -> _Opened:
-        master_key = Hidden(await self._deriver.derive(vault_key, organization_id))
+        master_key = await self._deriver.derive(vault_key, organization_id)
         auth_hash = Hidden(compute_auth_hash(master_key.value))
         bundle = await vault.bundle(auth_hash)
         if not bundle.wrapped_org_encryption_key:
             code = Hidden(canonical_recovery_code(vault_key.value))
             if code.value is not None and code != vault_key:
-                master_key = Hidden(await self._deriver.derive(Hidden(code.value), organization_id))
+                master_key = await self._deriver.derive(Hidden(code.value), organization_id)
                 auth_hash = Hidden(compute_auth_hash(master_key.value))
                 bundle = await vault.bundle(auth_hash)
         wrapped = bundle.wrapped_org_encryption_key
@@ -133,7 +133,7 @@ class Keyring:
                 tasks = [group.create_task(self._deriver.derive(text, organization_id)) for text in texts]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return [Hidden(task.result()) for task in tasks]
+        return [task.result() for task in tasks]
 
 
 def _drained(items: list[T]) -> Iterator[T]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ..errors import InkboxVaultKeyError
 from ..generated.models.vault import VaultKeyType
+from ..secrecy import hiding
 from .crypto import check_org_key, compute_auth_hash, derive_master_key, derive_salt, wrap_org_key
 from .hidden import Hidden
 from .key_records import VaultKeyMaterial
@@ -87,6 +88,7 @@ def key_material(master_key: bytes, org_encryption_key: bytes, key_type: VaultKe
     )
 
 
+@hiding
 async def generate_vault_key_material(
     vault_key: str,
     organization_id: str,
@@ -116,10 +118,11 @@ async def generate_vault_key_material(
     del vault_key
     check_org_key(org_encryption_key)
     salt = derive_salt(organization_id)
-    master_key = Hidden(await asyncio.to_thread(lambda: derive_master_key(key.value, salt)))
+    master_key = await asyncio.to_thread(lambda: Hidden(derive_master_key(key.value, salt)))
     return key_material(master_key.value, org_encryption_key, VaultKeyType(key_type))
 
 
+@hiding
 async def generate_recovery_code(
     organization_id: str, org_encryption_key: bytes
 ) -> tuple[str, VaultKeyMaterial]:
@@ -138,6 +141,6 @@ async def generate_recovery_code(
     """
     check_org_key(org_encryption_key)
     salt = derive_salt(organization_id)
-    code = random_recovery_code()
-    master_key = await asyncio.to_thread(derive_master_key, code, salt)
-    return code, key_material(master_key, org_encryption_key, VaultKeyType.RECOVERY)
+    code = Hidden(random_recovery_code())
+    master_key = await asyncio.to_thread(lambda: Hidden(derive_master_key(code.value, salt)))
+    return code.value, key_material(master_key.value, org_encryption_key, VaultKeyType.RECOVERY)

@@ -12,12 +12,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from ..generated.models.vault import VaultSecretType
+from ..secrecy import hiding, hiding_fields
 from .exceptions import VaultDecryptionError
 from .totp import TOTPConfig
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
+@hiding_fields
 @dataclass(repr=False)
 class SecretPayload:
     """Base of the payload classes.
@@ -42,6 +44,7 @@ class SecretPayload:
         shown = (f"{name}=***" for name in _fields(type(self)) if getattr(self, name) is not None)
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    @hiding
     def to_wire(self) -> dict[str, object]:
         """The JSON object to seal: fields that are None are left out, empty strings are kept.
 
@@ -57,6 +60,7 @@ class SecretPayload:
         return {**self._newer_fields, **wire}
 
     @classmethod
+    @hiding
     def from_wire(cls, wire: dict[str, object]) -> Self:
         """Read an opened JSON object.
 
@@ -109,6 +113,7 @@ def _fields(payload_type: type[SecretPayload]) -> Mapping[str, bool]:
     return layout
 
 
+@hiding_fields
 @dataclass(repr=False)
 class LoginPayload(SecretPayload):
     """A login (`secret_type` `login`).
@@ -147,6 +152,7 @@ class LoginPayload(SecretPayload):
         return {**known, "totp": TOTPConfig.from_wire(totp)} if isinstance(totp, dict) else known
 
 
+@hiding_fields
 @dataclass(repr=False)
 class APIKeyPayload(SecretPayload):
     """An API key (`secret_type` `api_key`).
@@ -163,6 +169,7 @@ class APIKeyPayload(SecretPayload):
     endpoint: str | None = None
 
 
+@hiding_fields
 @dataclass(repr=False)
 class KeyPairPayload(SecretPayload):
     """An access key with its secret, as object stores use (`secret_type` `key_pair`).
@@ -181,6 +188,7 @@ class KeyPairPayload(SecretPayload):
     endpoint: str | None = None
 
 
+@hiding_fields
 @dataclass(repr=False)
 class SSHKeyPayload(SecretPayload):
     """An SSH key (`secret_type` `ssh_key`).
@@ -201,6 +209,7 @@ class SSHKeyPayload(SecretPayload):
     passphrase: str | None = None
 
 
+@hiding_fields
 @dataclass(repr=False)
 class OtherPayload(SecretPayload):
     """Any other text (`secret_type` `other`).
@@ -215,6 +224,7 @@ class OtherPayload(SecretPayload):
     data: str
 
 
+@hiding_fields
 @dataclass(repr=False)
 class UnknownPayload:
     """The payload of a secret type that this version does not know, as plain data.

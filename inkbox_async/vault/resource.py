@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..generated.models.vault import VaultKey
+from ..secrecy import hiding
 from ..transport import Transport
 from .hidden import Hidden
 from .key_records import VaultInitializeResult
@@ -61,6 +62,7 @@ class VaultResource(SealedSecrets):
         """What the last `unlock` on this client returned, before any narrowing; None while locked."""
         return self._state.unlocked
 
+    @hiding
     async def initialize(self, vault_key: str) -> VaultInitializeResult:
         """Create the organization's vault. It is still locked afterwards: call `unlock`.
 
@@ -83,6 +85,7 @@ class VaultResource(SealedSecrets):
         _check_text(key)
         return await (await self._keyring()).initialize(self._sealed, key)
 
+    @hiding
     async def unlock(self, vault_key: str, *, identity_id: UUID | str | None = None) -> UnlockedVault:
         """Unlock the vault on this client and open every secret that the API key may see.
 
@@ -117,6 +120,7 @@ class VaultResource(SealedSecrets):
         known = viewers or await self._viewers(unlocked.ids)
         return unlocked.narrowed(lambda secret_id: identity in known.get(secret_id, ()))
 
+    @hiding
     async def update_key(
         self, new_vault_key: str, *, current_vault_key: str | None = None, recovery_code: str | None = None
     ) -> VaultKey:
@@ -151,6 +155,7 @@ class VaultResource(SealedSecrets):
         _check_text(proof)
         return await (await self._keyring()).update_key(self._sealed, new_key, proof, proof_field)
 
+    @hiding
     async def delete_key(self, auth_hash: str) -> None:
         """Delete a vault key or recovery code, so that it unlocks nothing any more.
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final, Self
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from ..secrecy import hiding, hiding_fields
+
 VALID_DIGITS: Final = (6, 8)
 VALID_PERIODS: Final = (30, 60)
 
@@ -48,6 +50,7 @@ class TOTPCode:
         )
 
 
+@hiding_fields
 @dataclass(repr=False)
 class TOTPConfig:
     """What is needed to compute the codes of one account.
@@ -106,6 +109,7 @@ class TOTPConfig:
         return wire
 
     @classmethod
+    @hiding
     def from_wire(cls, wire: dict[str, object]) -> Self:
         """Read the `totp` object of a login's payload; missing values get their defaults.
 
@@ -121,6 +125,7 @@ class TOTPConfig:
         return cls(**known)  # type: ignore[arg-type]  # each value is checked above or in __post_init__
 
 
+@hiding
 def generate_totp(config: TOTPConfig, *, at: float | None = None) -> TOTPCode:
     """Compute a one-time code (RFC 6238).
 
@@ -152,6 +157,7 @@ def generate_totp(config: TOTPConfig, *, at: float | None = None) -> TOTPCode:
     return TOTPCode(code, start, end, end - now)
 
 
+@hiding
 def generate_hotp(key: bytes, counter: int, algorithm: str = "sha1", digits: int = 6) -> str:
     """The counter-based one-time password (RFC 4226) on which TOTP stands.
 
@@ -167,6 +173,7 @@ def generate_hotp(key: bytes, counter: int, algorithm: str = "sha1", digits: int
     return str(number % 10**digits).zfill(digits)
 
 
+@hiding
 def decode_base32(secret: str) -> bytes:
     """Decode a base32 secret: either case, padding optional, no spaces or hyphens.
 
@@ -181,6 +188,7 @@ def decode_base32(secret: str) -> bytes:
     return key
 
 
+@hiding
 def parse_totp_uri(uri: str) -> TOTPConfig:
     """Read an `otpauth://totp/...` URI, as QR codes for authenticator apps hold it.
 
@@ -198,16 +206,6 @@ def parse_totp_uri(uri: str) -> TOTPConfig:
     """
     if not isinstance(uri, str):
         raise TypeError(f"an otpauth URI is text, not {type(uri).__name__}")
-    try:
-        return _read_uri(uri)
-    except ValueError as error:
-        problem = str(error)
-    # Raised out here, where no variable holds the secret.
-    del uri
-    raise ValueError(problem)
-
-
-def _read_uri(uri: str) -> TOTPConfig:
     parts = _split(uri)
     if parts is None or parts.scheme != "otpauth":
         raise ValueError("not an otpauth:// URI")

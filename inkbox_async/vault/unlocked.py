@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from ..generated.models.vault import VaultSecret
 from ..modeling import UNSET, Unset
+from ..secrecy import hiding
 from .decrypted import (
     DecryptedVaultSecret,
     UnreadableSecret,
@@ -91,6 +92,7 @@ class UnlockedVault:
         """
         return open_secret(self._cipher, await self._sealed.fetch(canonical_id(secret_id)))
 
+    @hiding
     async def create_secret(
         self, name: str, payload: SecretPayload, *, description: str | None = None
     ) -> VaultSecret:
@@ -124,6 +126,7 @@ class UnlockedVault:
         self._remember(secret, kept)
         return secret
 
+    @hiding
     async def update_secret(
         self,
         secret_id: UUID | str,
@@ -190,6 +193,7 @@ class UnlockedVault:
         await self._sealed.delete_secret(key)
         self.forget(key)
 
+    @hiding
     async def set_totp(self, secret_id: UUID | str, totp: TOTPConfig | str) -> VaultSecret:
         """Add one-time codes to a login, or replace them.
 

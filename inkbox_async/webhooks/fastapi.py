@@ -18,6 +18,7 @@ except ImportError as error:
         "inkbox_async.webhooks.fastapi needs Starlette: pip install 'inkbox-async[webhooks]'"
     ) from error
 
+from ..secrecy import hiding
 from .events import WebhookEvent, parse_webhook
 from .signature import SECRET_PREFIX, TIMESTAMP_HEADER, verify_webhook
 
@@ -43,6 +44,7 @@ class WebhookReceiver:
     it with `await request.body()`. An event may arrive more than once: remember `event.id` if that matters.
     """
 
+    @hiding
     def __init__(self, secrets: SecretsSource, *, max_age: float | None = None) -> None:
         """Prepare a receiver.
 
@@ -62,6 +64,7 @@ class WebhookReceiver:
             raise ValueError("max_age must be a positive number of seconds, or None")
         self._max_age = max_age
 
+    @hiding
     async def __call__(self, request: Request) -> WebhookEvent:
         """The event of a genuine request.
 

@@ -9,6 +9,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
+from ..secrecy import hiding
+
 SIGNATURE_HEADER = "X-Inkbox-Signature"
 REQUEST_ID_HEADER = "X-Inkbox-Request-ID"
 TIMESTAMP_HEADER = "X-Inkbox-Timestamp"
@@ -16,6 +18,7 @@ SIGNATURE_PREFIX = "sha256="
 SECRET_PREFIX = "whsec_"
 
 
+@hiding
 def sign_webhook(*, payload: bytes, request_id: str, timestamp: str, secret: str) -> str:
     """The value of `X-Inkbox-Signature` for one delivery.
 
@@ -34,6 +37,7 @@ def sign_webhook(*, payload: bytes, request_id: str, timestamp: str, secret: str
     return SIGNATURE_PREFIX + digest.hexdigest()
 
 
+@hiding
 def signed_headers(*, payload: bytes, request_id: str, timestamp: int, secret: str | None) -> dict[str, str]:
     """The `X-Inkbox-*` headers of one delivery or WebSocket upgrade.
 
@@ -54,6 +58,7 @@ def signed_headers(*, payload: bytes, request_id: str, timestamp: int, secret: s
     return headers
 
 
+@hiding
 def verify_webhook(*, payload: bytes, headers: Mapping[str, str], secret: str) -> bool:
     """Whether a request really comes from Inkbox and its body was not changed on the way.
 

@@ -96,7 +96,7 @@ async def test_who_leaves_does_not_disturb_who_waits(slow: SlowKeys) -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaver
     slow.go.set()
-    assert (await stayer).startswith(b"a")
+    assert (await stayer).value.startswith(b"a")
     assert slow.texts == ["a"]
 
 
@@ -110,7 +110,7 @@ async def test_when_all_have_left_the_next_begins_anew(slow: SlowKeys) -> None:
     again = asyncio.create_task(deriver.derive(Hidden("a"), ORGANIZATION))
     await slow.started(1)
     slow.go.set()
-    assert (await again).startswith(b"a")
+    assert (await again).value.startswith(b"a")
     assert [task for task in asyncio.all_tasks() if task.get_name() == "inkbox-vault-kdf"] == []
 
 

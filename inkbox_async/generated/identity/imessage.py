@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from inkbox_async.secrecy import hiding
+
 from ..models.imessage import (
     IMessage,
     IMessageAssignment,
@@ -88,6 +90,7 @@ class ImessageHelpers:
             is_blocked=is_blocked,
         )
 
+    @hiding
     async def send_imessage(
         self,
         *,

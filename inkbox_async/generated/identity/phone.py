@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from inkbox_async.secrecy import hiding
+
 from ..models.phone import TextConversationSummary, TextMessage
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class PhoneHelpers:
             tz=tz,
         )
 
+    @hiding
     async def send_text(
         self,
         *,

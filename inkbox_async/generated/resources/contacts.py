@@ -14,6 +14,7 @@ from uuid import UUID
 
 from inkbox_async.modeling import UNSET, Unset, unwrapped
 from inkbox_async.resource import Resource, segment, sequence
+from inkbox_async.secrecy import hiding
 
 from ..models.contacts import (
     Contact,
@@ -76,6 +77,7 @@ class ContactsResource(Resource):
             },
         )
 
+    @hiding
     async def create(
         self,
         *,
@@ -251,6 +253,7 @@ class ContactsResource(Resource):
             Contact,
         )
 
+    @hiding
     async def update(
         self,
         contact_id: UUID | str,

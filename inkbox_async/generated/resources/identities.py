@@ -13,6 +13,7 @@ from uuid import UUID
 
 from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment
+from inkbox_async.secrecy import hiding
 from inkbox_async.transport import Idempotency
 
 from ..models.common import FilterMode
@@ -65,6 +66,7 @@ class IdentitiesResource(Resource):
             builtins.list[AgentIdentitySummary],
         )
 
+    @hiding
     async def create(
         self,
         *,
@@ -504,6 +506,7 @@ class ApiKeysResource(Resource):
 class SignupResource(Resource):
     """How an agent gets an account by itself, to be claimed by a human later."""
 
+    @hiding
     async def register(
         self,
         human_email: str,
@@ -567,6 +570,7 @@ class SignupResource(Resource):
             body=_body,
         )
 
+    @hiding
     async def verify(self, verification_code: str) -> AgentSignupVerifyResponse:
         """Have the agent claimed with the code that the human got.
 

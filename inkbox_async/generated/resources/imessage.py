@@ -12,6 +12,7 @@ from uuid import UUID
 
 from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment, sequence
+from inkbox_async.secrecy import hiding
 from inkbox_async.transport import Idempotency
 
 from ..models.common import ContactRuleDirection, ContactRuleStatus
@@ -111,6 +112,7 @@ class IMessagesResource(Resource):
             },
         )
 
+    @hiding
     async def send(
         self,
         *,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from inkbox_async.modeling import UNSET, Unset, unwrapped
 from inkbox_async.resource import Resource, segment, sequence
+from inkbox_async.secrecy import hiding
 from inkbox_async.transport import Idempotency
 
 from ..models.common import ContactRuleDirection, ContactRuleStatus, FilterMode
@@ -64,6 +65,7 @@ class PhoneNumbersResource(Resource):
             builtins.list[PhoneNumber],
         )
 
+    @hiding
     async def provision(
         self,
         *,
@@ -155,6 +157,7 @@ class PhoneNumbersResource(Resource):
             PhoneNumber,
         )
 
+    @hiding
     async def update(
         self,
         phone_number_id: UUID | str,
@@ -298,6 +301,7 @@ class PhoneNumbersResource(Resource):
 class CallsResource(Resource):
     """Calls of phone numbers, placed and received, and what was said in them."""
 
+    @hiding
     async def place(
         self,
         *,
@@ -692,6 +696,7 @@ class TextsResource(Resource):
             },
         )
 
+    @hiding
     async def send(
         self,
         phone_number_id: UUID | str,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment, sequence
+from inkbox_async.secrecy import hiding
 
 from ..models.webhooks import WebhookSubscription, WebhookSubscriptionList
 
@@ -19,6 +20,7 @@ from ..models.webhooks import WebhookSubscription, WebhookSubscriptionList
 class WebhookSubscriptionsResource(Resource):
     """Which events of which owner are sent to which address."""
 
+    @hiding
     async def list(
         self,
         *,
@@ -67,6 +69,7 @@ class WebhookSubscriptionsResource(Resource):
         )
         return answer.subscriptions
 
+    @hiding
     async def create(
         self,
         *,
@@ -151,6 +154,7 @@ class WebhookSubscriptionsResource(Resource):
             WebhookSubscription,
         )
 
+    @hiding
     async def update(
         self,
         sub_id: UUID | str,
