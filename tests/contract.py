@@ -91,14 +91,16 @@ def _operation_of(request: web.Request) -> Operation | None:
 
 
 @cache
-def _documents() -> dict[str, Node]:
-    return {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in OPENAPI.glob("*.yaml")}
+def documents() -> dict[str, Node]:
+    """The files of the specification by their names. They are shared: change copies."""
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # Any: the quick one is there or not
+    return {path.name: yaml.load(path.read_text("utf-8"), loader) for path in OPENAPI.glob("*.yaml")}
 
 
 @cache
 def _registry() -> Registry[Any]:
     return Registry().with_resources(
-        (BASE + name, DRAFT202012.create_resource(document)) for name, document in _documents().items()
+        (BASE + name, DRAFT202012.create_resource(document)) for name, document in documents().items()
     )
 
 
@@ -111,7 +113,7 @@ def _validator(pointer: str) -> Draft202012Validator:
 def _answer(area: str, method: str, path: str, status: int) -> tuple[str | None, str] | None:
     """Where the schema of an answer stands, and its media type; None when the status is not specified."""
     file = f"{area}.yaml"
-    node = _documents()[file]["paths"][path][method.lower()]["responses"]
+    node = documents()[file]["paths"][path][method.lower()]["responses"]
     key = str(status)
     if key not in node:
         return None
@@ -120,7 +122,7 @@ def _answer(area: str, method: str, path: str, status: int) -> tuple[str | None,
     if reference := response.get("$ref"):
         target, _, place = reference.partition("#")
         file = target.removeprefix("./") or file
-        response = _documents()[file]
+        response = documents()[file]
         for part in place.strip("/").split("/"):
             response = response[part]
     for media, content in response.get("content", {}).items():

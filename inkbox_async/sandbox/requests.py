@@ -10,7 +10,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -27,6 +28,11 @@ _JSON_TYPES = ("application/json", "application/octet-stream", "application/x-ww
 # aiohttp reads a missing Content-Type as octet-stream; curl -d says form-urlencoded unless told otherwise.
 _RAW_TYPES = {"control.send_email": "message/rfc822"}  # what these operations take beside JSON, as it is
 _SMALL_BODY = 128 * 1024  # larger ones are parsed off the event loop
+
+
+# What aiohttp raises for parts with broken headers or boundaries, and for unknown or false encodings in them.
+_MALFORMED_PARTS = (ValueError, LookupError, RuntimeError, HttpProcessingError)
+_MAX_PARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +124,17 @@ def is_json(content_type: str) -> bool:
 def checked(model: type[BaseModel], value: bytes | Mapping[str, object], where: str) -> BaseModel:
     """A value as the model, as a server reads requests: nothing unknown, neither fields nor enum values.
 
+    Values of JSON have the types that are specified, so that a client's slip is not taken for what it is not
+    (`0` for false, `true` for a number of seconds); those of a query are text, and read as what they say.
+
     Raises:
         ApiError: 422 with everything that is wrong.
     """
     try:
         if isinstance(value, bytes):
-            parsed = model.model_validate_json(value, extra="forbid", by_alias=True, by_name=False)
+            parsed = model.model_validate_json(
+                value, strict=True, extra="forbid", by_alias=True, by_name=False
+            )
         else:
             parsed = model.model_validate(value, extra="forbid", by_alias=True, by_name=False)
     except ValidationError as error:
@@ -185,18 +196,24 @@ _PATH_TYPES: Mapping[str, Callable[[str], str | int]] = {"uuid": _uuid_text, "in
 async def _read_multipart(request: web.Request) -> Body:
     if request.content_type != "multipart/form-data":
         return Body(error=invalid("Send multipart/form-data", "body", kind="media_type"))
-    try:
-        fields = await request.post()
-    except ValueError as error:
-        return Body(
-            error=invalid(f"Malformed multipart/form-data: {error}", "body", kind="multipart_invalid")
-        )
     form: dict[str, str] = {}
     files: dict[str, UploadedFile] = {}
-    for name, value in fields.items():
-        if isinstance(value, web.FileField):
-            content = await asyncio.to_thread(value.file.read)
-            files[name] = UploadedFile(value.filename, value.content_type, content)
-        else:
-            form[name] = str(value)
+    size = 0
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise ValueError("a part without a name, or with parts of its own")
+            content = bytes(await part.read(decode=True))
+            size += len(content)
+            if size > MAX_BODY_BYTES or len(form) + len(files) >= _MAX_PARTS:
+                raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
+            if part.filename:
+                kind = part.headers.get("Content-Type", "application/octet-stream")
+                files[part.name] = UploadedFile(part.filename, kind, content)
+            else:
+                form[part.name] = content.decode(part.get_charset(default="utf-8"))
+    except _MALFORMED_PARTS:
+        message = "This is not well-formed multipart/form-data, or a part of it cannot be decoded"
+        return Body(error=invalid(message, "body", kind="multipart_invalid"))
     return Body(form=form, files=files)

@@ -19,7 +19,7 @@ from .auth import authenticate
 from .controlling import CONTROLS, ControlCall
 from .handling import HANDLERS, ROUTES, Answer, ApiError, Call
 from .http_errors import JsonErrorRunner, http_logger
-from .loopback import refuse_strangers
+from .loopback import authority, refuse_strangers
 from .parts import Parts
 from .requests import MAX_BODY_BYTES, Body, encode, parse_path, parse_query, read_body
 from .store import Tx
@@ -74,7 +74,7 @@ class _PublicPaths(web.DynamicResource):
         self.add_route("*", self._unreachable)
 
     async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
-        return await super().resolve(request) if self._is_public(request.host) else (None, set())
+        return await super().resolve(request) if self._is_public(authority(request)) else (None, set())
 
     @staticmethod
     async def _unreachable(request: web.Request) -> web.StreamResponse:
@@ -142,7 +142,7 @@ class ApiServer:
     async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
         """Every request passes here; those for `{handle}.localhost` are third parties' of a tunnel."""
         edge = self._sandbox.edge
-        if edge is not None and edge.is_public_host(request.host):
+        if edge is not None and edge.is_public_host(authority(request)):
             return await edge.serve(request)
         return await self._answer(request, handler)
 

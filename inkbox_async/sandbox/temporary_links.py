@@ -70,7 +70,11 @@ def file_behind(tx: Tx, now: datetime, base_url: str, area: str, url: str) -> st
 def file_answer(content: bytes, content_type: str, filename: str) -> Answer:
     """A file as a download, which no browser may take for a page of the sandbox."""
     disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
-    headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Content-Disposition": disposition,
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+    }
     return Answer(content, content_type=content_type, headers=headers)
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
 
 from inkbox_async.operation import Operation
 from inkbox_async.sandbox.server import specified_operations
 
+from ..contract import documents
 from .conftest import Town
 from .population import ORGANIZATION_NAMES, Household, Tables
 from .requests import Request, request_for, requests_for
-
-OPENAPI = Path(__file__).resolve().parents[2] / "openapi"
 
 with_a_key = pytest.mark.parametrize(
     "operation",
@@ -113,8 +110,8 @@ def test_the_matrix_holds_every_operation_of_the_specification() -> None:
     """An operation that is specified and not generated would not be seen by the tests below."""
     specified = {
         operation["operationId"]
-        for file in OPENAPI.glob("*.yaml")
-        for item in yaml.safe_load(file.read_text("utf-8")).get("paths", {}).values()
+        for file in documents().values()
+        for item in file.get("paths", {}).values()
         for operation in item.values()
         if isinstance(operation, dict) and "operationId" in operation
     }

@@ -139,6 +139,25 @@ async def test_the_form(api: Api, fields: list[Field], status: int) -> None:
     assert await posted(api, form) == status
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="\xe2\x80\xa8\x00"\r\n\r\nx',
+        b'Content-Disposition: form-data; name="file"\r\nno header\r\n\r\nx',
+        b'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Transfer-Encoding: x\r\n\r\nx',
+        b'Content-Disposition: form-data; name="f"\r\nContent-Type: text/plain; charset=none\r\n\r\nx',
+    ],
+)
+async def test_a_form_that_cannot_be_read(api: Api, part: bytes) -> None:
+    reply = await api.call(
+        "POST",
+        "/imessage/media",
+        data=b"--x\r\n" + part + b"\r\n--x--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert reply.problem == (["body"], "multipart_invalid")
+
+
 async def test_no_form(api: Api) -> None:
     assert await posted(api, b"not a form") == 422
 
