@@ -4,7 +4,7 @@ from __future__ import annotations
 
 try:
     from .app import Sandbox
-    from .edge import EdgeLimits
+    from .edge.limits import EdgeLimits
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.startswith("inkbox_async"):
         raise

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from .app import Sandbox
-from .edge import EdgeLimits
+from .edge.limits import EdgeLimits
 from .store import StoreError
 
 
@@ -133,8 +133,8 @@ def _places(sandbox: Sandbox) -> dict[str, str | int | None]:
 
 def _welcome(sandbox: Sandbox) -> str:
     exports = {"INKBOX_BASE_URL": sandbox.base_url, "INKBOX_API_KEY": sandbox.api_key}
-    if sandbox.ca_cert_path is not None:
-        exports["INKBOX_CA_BUNDLE"] = sandbox.ca_cert_path
+    if (ca := sandbox.ca_cert_path) is not None:
+        exports["INKBOX_CA_BUNDLE"] = ca
     places = {
         "organization": sandbox.organization_id,
         "console": sandbox.console_url,

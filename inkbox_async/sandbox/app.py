@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from .clock import Clock
 from .courier import Courier
-from .edge import EdgeLimits
+from .edge.limits import EdgeLimits
 from .faults import Faults
 from .imessage import delivery as imessage
 from .journal import Entry, Journal
@@ -186,7 +186,7 @@ class Sandbox:
 
     @property
     def ca_cert_path(self) -> str | None:
-        """PEM file of the authority that signed the edge's certificate."""
+        """PEM file of the authority that signs the edge's certificates; made when it is first asked for."""
         return self.settings.ca_cert_path
 
     @property
@@ -304,7 +304,7 @@ class Sandbox:
         services.push_async_callback(edge.stop)
         self.settings.edge_port = await edge.start()
         self.settings.edge_host = shown_host
-        self.settings.authority, self.settings.ca_cert_path = edge.authority, str(edge.authority.ca_cert_path)
+        self.settings.make_authority = edge.authority
         self.spawn(edge.watch)
         self.edge = edge
         smtp = SmtpServer(self, self._host, self._smtp_port)
@@ -325,7 +325,7 @@ class Sandbox:
         )
         if "home" not in remembered:  # new, or killed before it was ready for the first time
             self._home = new_organization(self.clock.now())
-            await self.store.run(self._seed)
+            await self.store.seed(self._seed)
             return
         self._home = Organization.from_json(remembered["home"])
         self.clock.reset(timedelta(seconds=float(remembered.get("clock_offset", "0"))))

@@ -21,12 +21,14 @@ from .handling import HANDLERS, ROUTES, Answer, ApiError, Call
 from .http_errors import JsonErrorRunner, http_logger
 from .loopback import authority, refuse_strangers
 from .parts import Parts
-from .requests import MAX_BODY_BYTES, Body, encode, parse_path, parse_query, read_body
+from .path_templates import PathTemplate
+from .requests import MAX_BODY_BYTES, Body, encode, parse_path, parse_query, read_body, resolve
 from .store import Tx
 
 logger = logging.getLogger("inkbox_async.sandbox")
 
 _HttpHandler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Serve: TypeAlias = Callable[[Operation, web.Request], Awaitable[web.StreamResponse]]
 
 ALIASES: Mapping[str, str] = {"/api/whoami": "/api/v1/whoami"}
 """Paths under which an operation is served as well."""
@@ -57,7 +59,7 @@ def operation_by_id(operation_id: str) -> Operation:
 
 def missing_handlers(operations: Iterable[Operation] | None = None) -> list[str]:
     """Ids of operations that are specified and not implemented: they answer 501."""
-    areas.load()
+    areas.load_all()
     return [
         operation.id
         for operation in (specified_operations() if operations is None else operations)
@@ -95,6 +97,7 @@ class ApiServer:
         self._operations = specified_operations() if operations is None else operations
         self._runner: JsonErrorRunner | None = None
         self._running_sends: set[tuple[str, str, str]] = set()
+        self._loaded: set[str] = set()
         self.port = port
 
     async def start(self) -> None:
@@ -121,22 +124,18 @@ class ApiServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._front], client_max_size=MAX_BODY_BYTES)
         operations = [*self._operations, *(_outside_of_specification(*route) for route in ROUTES)]
+        resources: dict[str, PathTemplate] = {}
         for operation in sorted(operations, key=_literal_segments_first):
-            serve = self._control if operation.area == "sandbox" else self._operation
-            self._route(application, operation.method, operation.path, partial(serve, operation))
-            if alias := ALIASES.get(operation.path):
-                self._route(application, operation.method, alias, partial(serve, operation))
+            serve: _Serve = self._control if operation.area == "sandbox" else self._operation
+            for path in filter(None, (operation.path, ALIASES.get(operation.path))):
+                resource = resources.get(path)
+                if resource is None:
+                    resource = resources[path] = PathTemplate(path)
+                    application.router.register_resource(resource)
+                for method in ("GET", "HEAD") if operation.method == "GET" else (operation.method,):
+                    resource.add_route(method, partial(serve, operation))
         application.router.register_resource(_PublicPaths(self._is_public))
         return application
-
-    @staticmethod
-    def _route(application: web.Application, method: str, path: str, handler: _HttpHandler) -> None:
-        """Both spellings of a path are served as they come: official clients do not follow redirects."""
-        bare = path.rstrip("/")
-        for spelling in filter(None, (bare, f"{bare}/")):
-            application.router.add_route(method, spelling, handler)
-            if method == "GET":
-                application.router.add_route("HEAD", spelling, handler)
 
     @web.middleware
     async def _front(self, request: web.Request, handler: _HttpHandler) -> web.StreamResponse:
@@ -236,7 +235,14 @@ class ApiServer:
         finally:
             self._running_sends.discard(running)
 
+    async def _load(self, operation: Operation) -> None:
+        """Import what an operation needs, once, and off the loop: the first of an area takes milliseconds."""
+        if operation.id not in self._loaded:
+            await asyncio.to_thread(_import_for, operation)
+            self._loaded.add(operation.id)
+
     async def _operation(self, operation: Operation, request: web.Request) -> web.Response:
+        await self._load(operation)
         handler = HANDLERS.get(operation.id) or ROUTES.get((operation.method, operation.path))
         body = await self._body(operation, request)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -270,6 +276,7 @@ class ApiServer:
             return _response(*await self._sandbox.store.run(serve), operation)
 
     async def _control(self, operation: Operation, request: web.Request) -> web.Response:
+        await self._load(operation)
         handler = CONTROLS.get(operation.id)
         if handler is None:
             raise ApiError(501, f"{operation.id} is not implemented in this sandbox.")
@@ -297,6 +304,13 @@ class ApiServer:
         body = await read_body(operation, request)
         request[_BODY] = body.content
         return body
+
+
+def _import_for(operation: Operation) -> None:
+    areas.load_for(operation.id)
+    for model in (operation.query, operation.body):
+        if model is not None:
+            resolve(model)
 
 
 def _outside_of_specification(method: str, path: str) -> Operation:

@@ -17,8 +17,8 @@ def local_session(
 ) -> aiohttp.ClientSession:  # Any: aiohttp's own settings
     """A session for the sandbox's tunnels and API; `arguments` are `aiohttp.ClientSession`'s."""
     context = ssl.create_default_context()
-    if settings.ca_cert_path is not None:
-        context.load_verify_locations(settings.ca_cert_path)
+    if (ca := settings.ca_cert_path) is not None:
+        context.load_verify_locations(ca)
     connector = aiohttp.TCPConnector(resolver=_SandboxResolver(settings), ssl=context)
     return aiohttp.ClientSession(connector=connector, **arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,11 @@ class Settings:
         smtp_port: Its port.
         edge_host: Where the tunnel edge listens; None without an edge.
         edge_port: Its port.
-        ca_cert_path: PEM file of the authority that signed the edge's certificate.
         zone: What tunnel clients dial, as tunnel records tell them; by default `localhost:{edge_port}`.
         public_domain: Domain under which tunnels are published; by default the zone.
         allow_external_webhooks: Whether webhooks may be sent to other machines.
-        authority: Signs the certificates of the edge and of passthrough tunnels; None without an edge.
+        make_authority: Gives what signs the certificates of the edge and of passthrough tunnels; None
+            without an edge.
     """
 
     base_url: str = ""
@@ -34,11 +35,21 @@ class Settings:
     smtp_port: int | None = None
     edge_host: str | None = None
     edge_port: int | None = None
-    ca_cert_path: str | None = None
     zone: str | None = None
     public_domain: str | None = None
     allow_external_webhooks: bool = False
-    authority: CertificateAuthority | None = field(default=None, repr=False)
+    make_authority: Callable[[], CertificateAuthority] | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> CertificateAuthority | None:
+        """Signs the certificates of the edge and of passthrough tunnels; made when it is first asked for."""
+        return None if self.make_authority is None else self.make_authority()
+
+    @property
+    def ca_cert_path(self) -> str | None:
+        """PEM file of the authority."""
+        authority = self.authority
+        return None if authority is None else str(authority.ca_cert_path)
 
     @property
     def control_url(self) -> str:

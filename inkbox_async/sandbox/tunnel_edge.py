@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
+import threading
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from sqlite3 import Row
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from .auth import caller_of_key
 from .clock import Clock
-from .edge import CertificateAuthority, Edge, EdgeLimits, EdgeNames, TunnelRecord, Verdict
+from .edge.directory import TunnelRecord, Verdict
+from .edge.limits import EdgeLimits
+from .edge.names import EdgeNames
 from .settings import Settings
 from .store import Store, Tx
 from .tunnels import TOPIC
+
+if TYPE_CHECKING:
+    from .edge.ca import CertificateAuthority
+    from .edge.server import Edge
+
+logger = logging.getLogger("inkbox_async.sandbox")
 
 _AUTHORITY_SUFFIX = ".tls"
 
 
 class TunnelEdge:
     """Starts, stops and steers the edge of one sandbox.
+
+    The port is open from the start; TLS, HTTP/2 and certificates are imported and made for the first visitor.
 
     Its certificate authority is kept beside the data file, so that a restarted sandbox is still trusted;
     without a data file it lives in a private directory that is deleted at the end.
@@ -46,11 +60,16 @@ class TunnelEdge:
             self._temporary = directory = Path(tempfile.mkdtemp(prefix="inkbox-sandbox-"))
         else:
             directory = data.absolute().with_name(data.name + _AUTHORITY_SUFFIX)
-        self.authority = CertificateAuthority(directory)
-        """Signs the edge's own certificates and those of passthrough tunnels."""
+        self._authority_place = directory
+        self._authority: CertificateAuthority | None = None
+        self._authority_lock = threading.Lock()
         zone = settings.zone or "localhost"
-        names = EdgeNames(zone, settings.public_domain or zone)
-        self._edge = Edge(_StoreDirectory(self._store, self._clock), self.authority, names, limits)
+        self._names = EdgeNames(zone, settings.public_domain or zone)
+        self._limits = limits
+        self._server: asyncio.Server | None = None
+        self._edge: Edge | None = None
+        self._making: asyncio.Task[Edge] | None = None
+        self._early: dict[asyncio.Transport, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
     async def start(self) -> int:
@@ -67,11 +86,21 @@ class TunnelEdge:
                 loop.call_soon_threadsafe(self._changed.set)
 
         self._store.listen(TOPIC, wake)
-        return await self._edge.start(self._host, self._port)
+        self._server = await loop.create_server(self._connection, self._host, self._port, backlog=1024)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self._port
 
     async def stop(self) -> None:
         """Stop listening, end every connection, and forget the keys of a sandbox without a data file."""
-        await self._edge.stop()
+        if self._server is not None:
+            self._server.close()
+        for transport in self._early:
+            transport.abort()
+        await asyncio.gather(*self._early.values())
+        if self._making is not None:
+            await asyncio.wait([self._making])
+        if self._edge is not None:
+            await self._edge.stop()
         if self._temporary is not None:
             await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
 
@@ -80,23 +109,79 @@ class TunnelEdge:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._edge.refresh()
+            if self._edge is not None:
+                await self._edge.refresh()
+
+    def authority(self) -> CertificateAuthority:
+        """Signs the edge's own certificates and those of passthrough tunnels. Any thread may ask for it."""
+        from .edge.ca import CertificateAuthority
+
+        with self._authority_lock:
+            if self._authority is None:
+                self._authority = CertificateAuthority(self._authority_place)
+            return self._authority
 
     def is_public_host(self, authority: str) -> bool:
         """Whether a Host value belongs to a tunnel and not to the API."""
-        return self._edge.is_public_host(authority)
+        return self._names.tunnel_name(authority) is not None
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a third party that came in plain HTTP by the port of the API."""
-        return await self._edge.http1.handle(request)
+        edge = self._edge or await self._made()
+        return await edge.http1.handle(request)
 
     async def drain(self, tunnel_id: str) -> bool:
         """Ask the tunnel's listener to move to a new connection; False when there is no listener."""
-        return await self._edge.drain(tunnel_id)
+        return self._edge is not None and await self._edge.drain(tunnel_id)
 
     def supersede(self, tunnel_id: str) -> bool:
         """Displace the tunnel's listener as another one would; False when there is no listener."""
-        return self._edge.supersede(tunnel_id)
+        return self._edge is not None and self._edge.supersede(tunnel_id)
+
+    def _connection(self) -> asyncio.Protocol:
+        """What speaks on an accepted connection."""
+        return _Early(self) if self._edge is None else self._edge.connection()
+
+    def take(self, transport: asyncio.Transport) -> None:
+        """Hand a connection over to the edge as soon as there is one; nothing is read from it until then."""
+        transport.pause_reading()
+        task = asyncio.get_running_loop().create_task(self._hand_over(transport))
+        self._early[transport] = task
+        task.add_done_callback(lambda _: self._early.pop(transport))
+
+    async def _hand_over(self, transport: asyncio.Transport) -> None:
+        try:
+            edge = await self._made()
+        except Exception:
+            logger.exception("The tunnel edge could not be made")
+            transport.abort()
+            return
+        if not transport.is_closing():
+            protocol = edge.connection()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            transport.resume_reading()
+
+    async def _made(self) -> Edge:
+        """The edge, made once. A caller that is cancelled leaves the making to the others."""
+        if self._making is None:
+            self._making = asyncio.create_task(self._make())
+        return await asyncio.shield(self._making)
+
+    async def _make(self) -> Edge:
+        authority = await asyncio.to_thread(self._prepare)
+        from .edge.server import Edge
+
+        directory = _StoreDirectory(self._store, self._clock)
+        edge = Edge(directory, authority, self._names, self._limits)
+        edge.open(self._port)
+        self._edge = edge
+        return edge
+
+    def _prepare(self) -> CertificateAuthority:
+        """What takes long: the imports and the keys."""
+        import_module(".edge.server", __package__)
+        return self.authority()
 
     def _forget_connections(self, tx: Tx) -> None:
         """A process that was killed could not tell the end of its connections."""
@@ -104,6 +189,17 @@ class TunnelEdge:
             "UPDATE tunnels SET currently_connected = 0, last_disconnected_at = ? WHERE currently_connected",
             self._clock.now(),
         )
+
+
+class _Early(asyncio.Protocol):
+    """A connection that came before the edge was made."""
+
+    def __init__(self, edge: TunnelEdge) -> None:
+        self._edge = edge
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._edge.take(transport)
 
 
 class _StoreDirectory:

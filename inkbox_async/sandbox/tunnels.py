@@ -18,7 +18,6 @@ from inkbox_async.generated.models.tunnels import (
 from .channels import tunnel_fields
 from .clock import parse_timestamp, timestamp
 from .controlling import ControlCall, controls
-from .edge import CsrRefused
 from .handles import normalise_handle
 from .handling import ApiError, Call, handles, invalid, not_found, too_many
 from .lifecycle import when_identity_is_deleted
@@ -69,6 +68,8 @@ def sign_csr(call: Call) -> SignedCert:
     """Sign a certificate for a passthrough tunnel; the first one makes it active."""
     row = _row(call)
     body: SignCsrRequest = call.body
+    from .edge.ca import CsrRefused  # certificates take a while to import, and few tunnels have their own
+
     authority = call.settings.authority
     if row["tls_mode"] != "passthrough":
         raise ApiError(409, f"tls_mode is {row['tls_mode']}; CSR signing needs passthrough")

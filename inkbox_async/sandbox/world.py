@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from inkbox_async.generated.models.sandbox import (
     WorldTextResult,
 )
 
+from . import areas
 from .controlling import CONTROLS, ControlCall
 from .handling import ApiError
 from .parts import Parts
@@ -315,6 +317,8 @@ class World:
         from .server import operation_by_id
 
         operation = operation_by_id(operation_id)
+        if operation_id not in CONTROLS:
+            await asyncio.to_thread(areas.load_for, operation_id)
         call = ControlCall(self._sandbox)
         call.path = parse_path(operation, path or {})
         if operation.query is not None:

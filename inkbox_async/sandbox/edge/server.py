@@ -83,12 +83,20 @@ class Edge:
             OSError: The address cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        self._http1_server = self.http1.server()
-        server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
+        server = await loop.create_server(self.connection, host, port, backlog=1024)
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
-        self._put_aside.origin = f"https://{_literal(self.names.service_hosts[0])}:{bound}"
+        self.open(bound)
         return bound
+
+    def open(self, port: int) -> None:
+        """Be ready for connections to a port at which somebody else listens; `connection` serves them."""
+        self._http1_server = self.http1.server()
+        self._put_aside.origin = f"https://{_literal(self.names.service_hosts[0])}:{port}"
+
+    def connection(self) -> asyncio.Protocol:
+        """What speaks on an accepted connection, from its first byte on."""
+        return _Connection(self)
 
     async def stop(self) -> None:
         """Stop listening, end every connection, and wait for what they were doing."""
