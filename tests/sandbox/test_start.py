@@ -1,4 +1,4 @@
-"""A sandbox starts with little, and gets the rest when it is needed: handlers by area, the edge for a visitor."""
+"""A sandbox starts with little, and gets the rest when it is needed: handlers and its edge."""
 
 from __future__ import annotations
 
