@@ -15,6 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from uuid import UUID
 
 from .clock import timestamp
+from .private import close_to_others, touch_private
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -24,6 +25,7 @@ Callback = Callable[[], Awaitable[None]]
 
 _APPLICATION_ID = 0x1B0C5A9D  # marks an SQLite file as ours
 _MAGIC = b"SQLite format 3\0"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 _SCHEMA = Path(__file__).parent / "schema"
 
 
@@ -166,6 +168,8 @@ class Store:
         self._thread.shutdown()
 
     def _open(self) -> bool:
+        if self._path is not None:
+            _make_room(self._path)
         connection = _connect(self._path)
         try:
             if self._path is not None:
@@ -174,6 +178,7 @@ class Store:
             fresh = self._is_fresh(connection)
             connection.execute("PRAGMA foreign_keys = ON")
             if self._path is not None:
+                _close_to_others(self._path)
                 # A commit in the write-ahead log survives the death of the process, if not a power cut.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -270,6 +275,24 @@ class Store:
             if connection is not None:
                 connection.close()
         self._connection = self._pristine = None
+
+
+def _make_room(path: Path) -> None:
+    """Make the file, where there is none, so that nobody else can read it even for a moment."""
+    try:
+        touch_private(path)
+    except OSError as error:
+        advice = "Does its directory exist?"
+        raise StoreError(f"{path} cannot be opened: {error.strerror}. {advice}") from error
+
+
+def _close_to_others(path: Path) -> None:
+    """The data hold API keys and mail. SQLite gives its log the permissions of the data file."""
+    try:
+        close_to_others(path, *(path.with_name(path.name + suffix) for suffix in _SIDE_FILES))
+    except OSError as error:
+        advice = "Give --data a path of your own."
+        raise StoreError(f"{path} cannot be kept from others: {error.strerror}. {advice}") from error
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

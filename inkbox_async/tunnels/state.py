@@ -68,8 +68,10 @@ class StateDirectory:
         """
         if self.path.is_symlink() or (hasattr(self.path, "is_junction") and self.path.is_junction()):
             raise TunnelStateError(f"{self.path} is a link; the state directory must be a plain directory")
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700, parents=True)
+        missing = [place for place in (self.path, *self.path.parents) if not place.exists()]
+        for place in reversed(missing):  # `~/.inkbox`, too, where an API key may be
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(mode=0o700)
         if not stat.S_ISDIR(self.path.lstat().st_mode):
             raise TunnelStateError(f"{self.path} is not a directory")
         self.path.chmod(0o700)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from inkbox_async.sandbox.edge.names import hostname
+from inkbox_async.sandbox.private import close_to_others, private_directory, temporary_file, write_private
 
 LEAF_DAYS: Final = 90
 """Life of a signed certificate, on the sandbox's clock."""
@@ -54,8 +53,7 @@ class CertificateAuthority:
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.chmod(0o700)
+        private_directory(directory)
         self.ca_cert_path = directory / _CA_FILE
         """PEM of the root: what clients must trust."""
         key_path = directory / _ROOT_KEY_FILE
@@ -66,8 +64,9 @@ class CertificateAuthority:
         else:
             root_key = ec.generate_private_key(ec.SECP256R1())
             self._root = _authority("Inkbox Sandbox Root CA", root_key, None, root_key, path_length=1)
-            _write_private(key_path, _private_pem(root_key))
-            self.ca_cert_path.write_bytes(_pem(self._root))
+            write_private(key_path, _private_pem(root_key))
+            write_private(self.ca_cert_path, _pem(self._root))
+        close_to_others(key_path, self.ca_cert_path)
         self._issuing_key = ec.generate_private_key(ec.SECP256R1())
         self._issuing = _authority(
             "Inkbox Sandbox Issuing CA", self._issuing_key, self._root, root_key, path_length=0
@@ -82,13 +81,13 @@ class CertificateAuthority:
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(list(alpn))
         # the ssl module loads certificates from files only
-        handle, path = tempfile.mkstemp(dir=self.ca_cert_path.parent, suffix=".pem")
+        path = temporary_file(
+            self.ca_cert_path.parent, _private_pem(self._server_key) + _pem(leaf) + _pem(self._issuing)
+        )
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_private_pem(self._server_key) + _pem(leaf) + _pem(self._issuing))
             context.load_cert_chain(path)
         finally:
-            os.unlink(path)
+            path.unlink()
         return context
 
     def sign(self, csr_pem: str, public_host: str, now: datetime) -> SignedCertificate:
@@ -215,8 +214,3 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
