@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .handles import validate_agent_handle as validate_agent_handle
     from .handles import validate_tunnel_name as validate_tunnel_name
     from .identity import AgentIdentity as AgentIdentity
-    from .modeling import UNSET as UNSET
     from .observe import APIResponse as APIResponse
     from .observe import RequestMetadata as RequestMetadata
     from .observe import RequestObserver as RequestObserver
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from .tunnels import TunnelListener as TunnelListener
     from .tunnels import TunnelRuntimeStatus as TunnelRuntimeStatus
     from .tunnels import TunnelStateError as TunnelStateError
+    from .unset import UNSET as UNSET
     from .vault import APIKeyPayload as APIKeyPayload
     from .vault import Credentials as Credentials
     from .vault import DecryptedVaultSecret as DecryptedVaultSecret
@@ -101,7 +101,6 @@ _HOMES = {
     ),
     "handles": ("normalize_agent_handle", "validate_agent_handle", "validate_tunnel_name"),
     "identity": ("AgentIdentity",),
-    "modeling": ("UNSET",),
     "observe": (
         "APIResponse",
         "RequestMetadata",
@@ -120,6 +119,7 @@ _HOMES = {
         "TunnelRuntimeStatus",
         "TunnelStateError",
     ),
+    "unset": ("UNSET",),
     "vault": (
         "APIKeyPayload",
         "Credentials",

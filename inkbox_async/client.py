@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
-from .modeling import UNSET, Unset
 from .resources import Resources
 from .secrecy import hiding
 from .settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
 from .signup import Signup
 from .transport import Transport, collect_notices
+from .unset import UNSET, Unset
 
 if TYPE_CHECKING:
     import aiohttp

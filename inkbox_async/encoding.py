@@ -1,85 +1,34 @@
-"""Python values to query strings and JSON bodies, response bytes to models, by the shortest way."""
+"""Python values to JSON bodies, response bytes to models, by the shortest way."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from enum import Enum
 from types import NoneType
 from typing import Any, get_args
-from urllib.parse import quote
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
 from pydantic_core.core_schema import any_schema
 
-from .modeling import InkboxModel, Unset
+from .error_mapping import response_error
+from .modeling import InkboxModel
+from .query import check_aware
+from .unset import Unset
 
 LARGE = 256 * 1024
-"""Bytes (or characters) from which a body is too large to be worked on in one go in the event loop."""
+"""Characters from which a text is too long to be encoded in one go in the event loop."""
 
-Decoder = Callable[[bytes], Any]  # Any: the type the decoder was asked for
+Decoder = Callable[[bytes, str, str], Any]  # Any: the type the decoder was asked for
+"""Takes the body, and for its errors the method and path of the request."""
 
 _ANY_JSON = SchemaValidator(any_schema())
-_decoders: dict[object, Decoder] = {}
-
-
-def query_string(query: Mapping[str, object]) -> str:
-    """The percent-encoded query without its `?`; None and UNSET are left out, lists repeat their name.
-
-    Raises:
-        ValueError: A datetime has no time zone, or a text is no proper Unicode.
-    """
-    pairs: list[str] = []
-    for name, value in query.items():
-        if value is None or isinstance(value, Unset):
-            continue
-        if isinstance(value, str):
-            pairs.append(f"{name}={quoted(name, value)}")
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            pairs += [f"{name}={quoted(name, query_text(name, item))}" for item in value]
-        else:
-            pairs.append(f"{name}={quoted(name, query_text(name, value))}")
-    return "&".join(pairs)
-
-
-def quoted(name: str, text: str, safe: str = "") -> str:
-    """A text percent-encoded.
-
-    Raises:
-        ValueError: It holds lone surrogates, which UTF-8 cannot carry.
-    """
-    with suppress(UnicodeEncodeError):
-        return quote(text, safe=safe)
-    # Raised out here: the original error holds the text, which may be a secret, and would be the context.
-    raise ValueError(f"{name} holds a text that UTF-8 cannot carry")
-
-
-def query_text(name: str, value: object) -> str:
-    """One query value as text, the way the wire spells it."""
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float, UUID)):
-        return str(value)
-    if isinstance(value, datetime):
-        check_aware(name, value)
-        return value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{name} cannot travel in a query as {type(value).__name__}")
-
-
-def check_aware(name: str, value: datetime) -> None:
-    """Refuse a datetime without a time zone, with a ValueError: the server could only guess."""
-    if value.utcoffset() is None:
-        raise ValueError(
-            f"{name} has no time zone; use an aware datetime, such as datetime.now(timezone.utc)"
-        )
+_making = threading.Lock()
+decoders: dict[object, Decoder] = {}
 
 
 def json_body(value: object) -> tuple[bytes, Callable[[], list[bytes]] | None]:
@@ -93,9 +42,11 @@ def json_body(value: object) -> tuple[bytes, Callable[[], list[bytes]] | None]:
     """
     long_texts: dict[str, str] = {}
     plain = _plain("body", value, long_texts)
-    shell: bytes | None = None
-    with suppress(PydanticSerializationError):
+    shell: bytes | None
+    try:
         shell = to_json(plain)
+    except PydanticSerializationError:
+        shell = None
     if shell is None:
         # Raised out here: the original error quotes the value, which may be a secret.
         raise ValueError("the body holds a value that JSON cannot carry")
@@ -131,9 +82,11 @@ def _pieces(shell: bytes, long_texts: dict[str, str]) -> Iterable[bytes]:
         before, _, shell = shell.partition(f'"{mark}"'.encode())
         yield before + b'"'
         for start in range(0, len(text), LARGE):
-            piece: bytes | None = None
-            with suppress(PydanticSerializationError):
+            piece: bytes | None
+            try:
                 piece = to_json(text[start : start + LARGE])[1:-1]
+            except PydanticSerializationError:
+                piece = None
             if piece is None:
                 raise ValueError("the body holds a text that UTF-8 cannot carry")
             yield piece
@@ -148,30 +101,45 @@ def decoder(response_type: Any) -> Decoder:  # Any: a type in every form that py
     `bytes` and `str` are the body itself; any other type is what pydantic reads from JSON. An empty body is
     None when the type allows None. For None itself, a body says nothing, but it has to be JSON: a page for
     people does not come from the API, and so nothing was done.
+
+    The first decoder of a type takes milliseconds to make; `decoders` keeps it.
     """
     try:
-        return _decoders[response_type]
+        return decoders[response_type]
     except KeyError:
-        made = _decoders[response_type] = _make_decoder(response_type)
+        with _making:
+            made = decoders[response_type] = _make_decoder(response_type)
         return made
 
 
 def _make_decoder(response_type: Any) -> Decoder:
     if response_type is None or response_type is NoneType:
-        return _nothing
+        return _reader(_nothing)
     if response_type is bytes:
-        return bytes
+        return lambda body, *_: body
     if response_type is str:
-        return lambda raw: raw.decode("utf-8", "replace")
+        return lambda body, *_: body.decode("utf-8", "replace")
     if isinstance(response_type, type) and issubclass(response_type, BaseModel):
         # Reading the attribute is what builds the schema of a model that waited for its first use.
-        return response_type.__pydantic_validator__.validate_json
-    validate: Decoder = TypeAdapter(response_type).validator.validate_json
+        return _reader(response_type.__pydantic_validator__.validate_json)
+    validate: Callable[[bytes], Any] = TypeAdapter(response_type).validator.validate_json
     if NoneType in get_args(response_type):
-        return lambda raw: validate(raw) if raw else None
-    return validate
+        return _reader(lambda body: validate(body) if body else None)
+    return _reader(validate)
 
 
-def _nothing(raw: bytes) -> None:
-    if raw:
-        _ANY_JSON.validate_json(raw)
+def _reader(validate: Callable[[bytes], Any]) -> Decoder:
+    def read(body: bytes, method: str, path: str) -> Any:  # Any: what `validate` makes
+        try:
+            return validate(body)
+        except ValidationError as error:
+            failure = response_error(error, method=method, path=path, size=len(body))
+        # Raised out here, because the validation error quotes the values.
+        raise failure
+
+    return read
+
+
+def _nothing(body: bytes) -> None:
+    if body:
+        _ANY_JSON.validate_json(body)

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import aiohttp
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from .errors import (
     BlockingNamespace,
@@ -33,6 +31,9 @@ from .errors import (
 )
 from .retry import SAFE_METHODS
 from .secrecy import public_path, shown_detail, without_recognisable
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LONGEST_TEXT = 2000
 """Characters kept of an error body that is not the documented object."""
@@ -82,6 +83,8 @@ def _specific_error(status: int, detail: Detail, **about: Any) -> InkboxAPIError
 
 def _read_error(body: bytes) -> tuple[Detail, str | None]:
     """The `detail` and `agent_support` of an error body; the body's text when it has no detail."""
+    from pydantic_core import from_json
+
     try:
         content = from_json(body)
     except ValueError:

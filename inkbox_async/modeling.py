@@ -1,41 +1,15 @@
-"""What every generated model stands on: open models, open enums, and the `UNSET` marker."""
+"""What every generated model stands on: open models and open enums."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, Self, final
+from typing import Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, ValidationInfo, field_validator
 
 from .secrecy import shown
-
-
-@final
-class Unset:
-    """The type of `UNSET`: an argument that was not given, as opposed to one given as `None`."""
-
-    __slots__ = ()
-    _instance: Unset | None = None
-
-    def __new__(cls) -> Unset:
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-        return cls._instance
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset()
-"""Not given. For fields where `None` clears the value, leaving the argument out keeps it."""
 
 
 class OpenEnum(StrEnum):

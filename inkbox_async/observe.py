@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from pydantic_core import from_json
-
 T = TypeVar("T")
 
 logger = logging.getLogger("inkbox_async")
@@ -140,6 +138,8 @@ def response_notices(
         if final:
             return found
     if 200 <= status < 300 and body[:1] and _carries_notices(method, path.partition("?")[0]):
+        from pydantic_core import from_json
+
         try:
             content = from_json(body)
         except ValueError:
@@ -151,6 +151,8 @@ def response_notices(
 
 def _header_notices(text: str) -> tuple[list[ResponseNotice] | None, bool]:
     """The notices of the header, and whether the header has the last word."""
+    from pydantic_core import from_json
+
     try:
         content = from_json(text.encode("utf-8", "surrogateescape"))
     except ValueError:

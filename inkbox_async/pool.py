@@ -11,6 +11,8 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType
 from yarl import URL
 
+from .deadlines import Deadlines
+from .direct import DirectLine, usable
 from .errors import InkboxError
 from .secrecy import hiding
 from .settings import LOOPBACK_HOSTS
@@ -26,15 +28,27 @@ class ConnectionPool:
     """One aiohttp session, made inside the running loop when the first request needs it.
 
     A session given by the caller is used as it is: never configured, never closed.
+
+    Args:
+        base_url: Where requests go; it decides about the proxy.
+        session: The caller's session, or None.
+        timeout: Seconds that the session made here waits for an answer; None for ever.
+
+    Attributes:
+        line: The short way for short requests, when there is one; from the first call of `session` on.
+        proxy: The proxy that the environment asks for.
     """
 
-    def __init__(self, base_url: str, session: aiohttp.ClientSession | None) -> None:
-        self._url = URL(base_url)
+    def __init__(self, base_url: URL, session: aiohttp.ClientSession | None, timeout: float | None) -> None:
+        self._url = base_url
+        self._timeout = timeout
         self._given = session
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()  # Any: tasks of every kind
         self._closed = False
+        self._deadlines: Deadlines | None = None
+        self.line: DirectLine | None = None
         self.proxy: URL | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -71,6 +85,10 @@ class ConnectionPool:
         )
         # aiohttp would repeat idempotent requests by itself when a connection breaks; `retry` decides that.
         self._session._retry_connection = False
+        if self.proxy is None and usable(self._session):
+            if self._timeout is not None:
+                self._deadlines = Deadlines(self._timeout)
+            self.line = DirectLine(self._session, self._url.origin(), self._deadlines)
         return self._session
 
     def middlewares(self) -> tuple[ClientMiddlewareType, ...] | None:
@@ -103,6 +121,8 @@ class ConnectionPool:
             if tasks:
                 await asyncio.wait(tasks)
         finally:
+            if self._deadlines is not None:
+                self._deadlines.close()
             if session is not None and session is not self._given:
                 await session.close()
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar, overload
 from uuid import UUID
 
-from .encoding import query_string, quoted
 from .paging import AsyncPages, Page, PageEnvelope
+from .query import query_string, quoted
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -38,15 +38,16 @@ class Resource:
             ValueError: A query value is unusable.
         """
         transport = self._transport
-        first = dict(query or {})
-        # Encoded once for its errors: they belong to the call, not to the first iteration.
-        query_string(first)
+        # Encoded here, because its errors belong to the call, not to the first iteration.
+        text = query_string(query) if query else ""
+        first = f"{path}?{text}" if text else path
 
         async def fetch(cursor: str | None) -> Page[T]:
-            answer = await transport.request(
-                "GET", path, envelope, query=first if cursor is None else {**first, "cursor": cursor}
-            )
-            return Page.of(answer)
+            if cursor is None:
+                place = first
+            else:
+                place = f"{first}{'&' if text else '?'}{query_string({'cursor': cursor})}"
+            return Page.of(await transport.request("GET", place, envelope))
 
         return AsyncPages(fetch, spawn=transport.spawn)
 

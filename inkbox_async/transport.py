@@ -6,24 +6,22 @@ import asyncio
 import logging
 from asyncio import sleep as pause
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from importlib import import_module
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import aiohttp
 from multidict import CIMultiDict
-from pydantic import ValidationError
 from yarl import URL
 
-from .encoding import LARGE, Decoder, decoder, json_body, query_string
+from .call import Call, RawResponse
+from .direct import broken_off
 from .error_mapping import (
     api_error,
     connection_error,
     redirect_error,
-    response_error,
 )
 from .errors import InkboxError
-from .modeling import UNSET, Unset
 from .observe import (
     APIResponse,
     NoticeCollector,
@@ -35,13 +33,17 @@ from .observe import (
     tell,
 )
 from .pool import ConnectionPool
+from .query import query_string
 from .retry import SAFE_METHODS, Idempotency, idempotency_headers, retry_delay
 from .secrecy import hiding, public_path, without_frames
 from .settings import Settings, check_timeout
-from .upload import PIECE, Pieces
+from .unset import UNSET, Unset
+from .upload import Body, Pieces, is_short
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
+
+    from .encoding import Decoder
 
 __all__ = ["Idempotency", "RawResponse", "Transport", "collect_notices"]
 
@@ -49,49 +51,10 @@ T = TypeVar("T")
 
 MAX_REDIRECTS = 5
 NO_TYPE = ("Content-Type",)
+LARGE = 256 * 1024
+"""Bytes from which an answer is too large to be read in one go in the event loop."""
 
 RawData = bytes | Callable[[], Any]  # Any: what aiohttp takes as `data`
-
-
-@dataclass(slots=True, eq=False)
-class RawResponse:
-    """A response as it came, below the error statuses. Its repr shows the status only.
-
-    Attributes:
-        status_code: HTTP status, 200 to 399.
-        headers: Response headers, names in any case.
-        body: The whole body.
-    """
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-    @property
-    def location(self) -> str | None:
-        """Where a redirect points to, or None."""
-        return self.headers.get("Location")
-
-
-@dataclass(slots=True)
-class _Call:
-    """One request in the form in which every attempt sends it.
-
-    Its repr is safe to show, and no frame that may fail holds its parts in variables of their own: tools that
-    report the variables beside a traceback would show keys and queries.
-    """
-
-    method: str
-    path: str = field(repr=False)
-    url: URL = field(repr=False)
-    headers: CIMultiDict[str] = field(repr=False)
-    data: Any = field(repr=False)  # Any: bytes, pieces of bytes, or what aiohttp takes as `data`
-    timeout: aiohttp.ClientTimeout
-    safe: bool
-    repeatable: bool
-    max_retries: int
-    raw: bool = False
-    place: URL = field(init=False, repr=False)
 
 
 class Transport:
@@ -103,10 +66,14 @@ class Transport:
             proxies and cookies. Without one, a session is made at the first request and closed by `aclose`.
     """
 
+    _encoding_loaded: ClassVar = False
+
     def __init__(self, settings: Settings, *, session: aiohttp.ClientSession | None = None) -> None:
         self.settings = settings
-        self._pool = ConnectionPool(settings.base_url, session)
-        self._origin = str(URL(settings.base_url).origin())
+        base_url = URL(settings.base_url)
+        self._pool = ConnectionPool(base_url, session, settings.timeout)
+        self._origin = str(base_url.origin())
+        self._prefix = base_url.raw_path.rstrip("/")
         self._timeout = _phases(settings.timeout)
         self._request_observer = settings.request_observer
         observer = settings.response_observer
@@ -199,9 +166,23 @@ class Transport:
             InkboxConnectionError: No answer came.
             InkboxResponseError: The answer is not a `response_type`.
         """
-        call = await self._prepare(method, path, query, body, headers, data, timeout)
+        if not Transport._encoding_loaded:
+            await _load_encoding()
+        import inkbox_async.encoding as encoding
+
+        call = self._prepare(method, path, query, headers, data, timeout)
+        if not isinstance(body, Unset):
+            call.data, later = encoding.json_body(body)
+            if later is not None:
+                call.data = await asyncio.to_thread(later)
+            if headers is None:
+                call.headers = self._json_headers
+            else:
+                call.headers.setdefault("Content-Type", "application/json")
         del path, query, body, headers, data
-        decode = decoder(response_type)
+        decode = encoding.decoders.get(response_type, UNSET)
+        if isinstance(decode, Unset):
+            decode = await asyncio.to_thread(encoding.decoder, response_type)
         if idempotency is Idempotency.NONE and idempotency_key is None:
             return await self._perform(call, decode)
         keyed = idempotency_headers(idempotency, idempotency_key)
@@ -228,9 +209,8 @@ class Transport:
 
         Args and errors are those of `request`.
         """
-        call = await self._prepare(method, path, query, UNSET, headers, None, timeout)
+        call = self._prepare(method, path, query, headers, None, timeout)
         del path, query, headers
-        call.raw = True
         answer: RawResponse = await self._perform(call, None)
         return answer
 
@@ -255,26 +235,19 @@ class Transport:
         if self._owns_pool:
             await self._pool.aclose()
 
-    async def _prepare(
+    def _prepare(
         self,
         method: str,
         path: str,
         query: Mapping[str, object] | None,
-        body: object,
         headers: Mapping[str, str] | None,
         data: RawData | None,
         timeout: float | Unset | None,
-    ) -> _Call:
-        target = self.settings.base_url + path
+    ) -> Call:
+        target = self._prefix + path
         if query and (text := query_string(query)):
             target = f"{target}?{text}"
         all_headers = self._headers
-        content: Any = data  # Any: bytes, pieces of bytes, or a function
-        if not isinstance(body, Unset):
-            all_headers = self._json_headers
-            content, later = json_body(body)
-            if later is not None:
-                content = await asyncio.to_thread(later)
         if headers:
             all_headers = all_headers.copy()
             all_headers.update(headers)
@@ -283,30 +256,34 @@ class Transport:
         else:
             check_timeout(timeout)
             phases = _phases(timeout)
-        safe = method in SAFE_METHODS
-        return _Call(
+        return Call(
             method,
             path,
-            URL(target, encoded=True),
+            target,
             all_headers,
-            content,
+            data,
             phases,
-            safe,
-            safe,
+            method in SAFE_METHODS,
             self.settings.max_retries,
         )
 
-    async def _perform(self, call: _Call, decode: Decoder | None) -> Any:  # Any: what `decode` makes
+    async def _perform(self, call: Call, decode: Decoder | None) -> Any:  # Any: what `decode` makes
         """Send the request until it has an answer or an error that repeating does not mend."""
         attempt = 1
         while True:
             try:
-                answer = await self._exchange(call, attempt)
+                if self._request_observer is not None:
+                    tell(
+                        self._request_observer, RequestMetadata(call.method, public_path(call.path), attempt)
+                    )
+                answer = await self._send(call, attempt)
+                if answer.status_code >= 300:
+                    answer = await self._follow(call, attempt, answer, redirects=decode is not None)
                 if decode is None:
                     return answer
                 if len(answer.body) < LARGE:
-                    return _decoded(call, decode, answer)
-                return await asyncio.to_thread(_decoded, call, decode, answer)
+                    return decode(answer.body, call.method, call.path)
+                return await asyncio.to_thread(decode, answer.body, call.method, call.path)
             except InkboxError as error:
                 delay = retry_delay(error, attempt, max_retries=call.max_retries, repeatable=call.repeatable)
                 if delay is None:
@@ -315,39 +292,43 @@ class Transport:
             await pause(delay)
             attempt += 1
 
-    async def _exchange(self, call: _Call, attempt: int) -> RawResponse:
-        """One attempt: the request, the redirects within its origin, and the status check."""
-        if self._request_observer is not None:
-            tell(self._request_observer, RequestMetadata(call.method, public_path(call.path), attempt))
-        call.place = call.url
+    async def _follow(self, call: Call, attempt: int, answer: RawResponse, *, redirects: bool) -> RawResponse:
+        """What is behind redirects within the origin, or the error that the status means."""
+        place = self._url(call)
         for hop in range(MAX_REDIRECTS + 1):
-            answer = await self._send(call, attempt)
             status = answer.status_code
-            if status < 300:
-                break
             if status >= 400:
                 raise api_error(status, answer.headers, answer.body, method=call.method, path=call.path)
-            if call.raw:
+            if status < 300 or not redirects:
                 break
-            call.place = _redirect_target(call, answer, last=hop == MAX_REDIRECTS)
+            place = _redirect_target(call, place, answer, last=hop == MAX_REDIRECTS)
+            answer = await self._send(call, attempt, place)
         return answer
 
-    @hiding
-    async def _send(self, call: _Call, attempt: int) -> RawResponse:
-        """One HTTP request and its whole response."""
+    def _url(self, call: Call) -> URL:
+        return URL(self._origin + call.target, encoded=True)
+
+    async def _send(self, call: Call, attempt: int, place: URL | None = None) -> RawResponse:
+        """One HTTP request and its whole response; to another place when a redirect has named one."""
         session = self._pool.session()
-        # What the caller's function raises is not the connection's failure.
-        made = call.data() if callable(call.data) else None
+        line = self._pool.line
+        if line is not None and not (
+            place is None and line.open and call.timeout is self._timeout and is_short(call.data)
+        ):
+            line = None
+        if line is None:
+            # What the caller's function raises is not the connection's failure.
+            body = Body(call.data() if callable(call.data) else call.data)
         started = perf_counter()
         try:
-            if made is None and (call.data is None or _is_short(call.data)):
-                response = await self._open(session, call, call.data)
-                answer = RawResponse(response.status, response.headers, await _whole_body(response))
+            if line is not None:
+                answer = await line.exchange(call)
+            elif is_short(body.data):
+                answer = await self._exchange(session, call, body, place)
             else:
                 async with asyncio.timeout(None) as deadline:
-                    data = _paced(call.data if made is None else made, deadline, call.timeout.sock_read)
-                    response = await self._open(session, call, data)
-                    answer = RawResponse(response.status, response.headers, await _whole_body(response))
+                    body.pace(deadline, call.timeout.sock_read)
+                    answer = await self._exchange(session, call, body, place)
         except (aiohttp.ClientError, OSError) as error:
             failure, cause = connection_error(
                 error,
@@ -366,28 +347,38 @@ class Transport:
         finally:
             del failure, cause
 
-    def _open(
-        self, session: aiohttp.ClientSession, call: _Call, data: Any
-    ) -> Awaitable[aiohttp.ClientResponse]:
+    @hiding
+    async def _exchange(
+        self, session: aiohttp.ClientSession, call: Call, body: Body, place: URL | None
+    ) -> RawResponse:
+        """Through aiohttp's client, which can do everything."""
         headers = call.headers
-        if isinstance(data, Pieces):
+        if isinstance(body.data, Pieces):
             headers = headers.copy()
-            headers["Content-Length"] = str(data.size)
-        return session.request(
+            headers["Content-Length"] = str(body.data.size)
+        response = await session.request(
             call.method,
-            call.place,
+            place or self._url(call),
             headers=headers,
-            data=data,
+            data=body.data,
             allow_redirects=False,
             raise_for_status=False,
             timeout=call.timeout,
             proxy=self._pool.proxy,
             middlewares=self._pool.middlewares(),
             # aiohttp would name a type for a body that is not there.
-            skip_auto_headers=NO_TYPE if data is None and not call.safe else None,
+            skip_auto_headers=NO_TYPE if body.data is None and call.method not in SAFE_METHODS else None,
         )
+        try:
+            content = await response.read()
+        except RuntimeError as error:
+            raise broken_off(error) from None
+        if response.status == 101:
+            # Nobody asked for another protocol, and aiohttp leaves the connection to whoever did.
+            response.close()
+        return RawResponse(response.status, response.headers, content)
 
-    def _report(self, call: _Call, attempt: int, answer: RawResponse, elapsed: float) -> None:
+    def _report(self, call: Call, attempt: int, answer: RawResponse, elapsed: float) -> None:
         path = public_path(call.path)
         status, headers = answer.status_code, answer.headers
         logger.debug("%s %s -> %d in %.1f ms", call.method, path, status, elapsed * 1000)
@@ -420,40 +411,14 @@ def _phases(timeout: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=timeout, sock_connect=timeout, sock_read=timeout)
 
 
-async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
-    try:
-        body = await response.read()
-    except RuntimeError as error:
-        # What aiohttp says when the session is closed in the middle of an answer.
-        raise aiohttp.ClientPayloadError(str(error)) from None
-    if response.status == 101:
-        # Nobody asked for another protocol, and aiohttp leaves the connection to whoever did.
-        response.close()
-    return body
-
-
-def _is_short(data: Any) -> bool:  # Any: what aiohttp takes as `data`
-    return isinstance(data, bytes) and len(data) <= PIECE
-
-
-def _paced(data: Any, deadline: asyncio.Timeout, seconds: float | None) -> Any:  # Any: what aiohttp takes
-    """A long body in pieces; what aiohttp sends piece by piece on its own as it is."""
-    if isinstance(data, (bytes, list)):
-        return Pieces([data] if isinstance(data, bytes) else data, deadline, seconds)
-    return data
-
-
-def _decoded(call: _Call, decode: Decoder, answer: RawResponse) -> Any:  # Any: what `decode` makes
-    try:
-        return decode(answer.body)
-    except ValidationError as error:
-        failure = response_error(error, method=call.method, path=call.path, size=len(answer.body))
-    # Raised out here, because the validation error quotes the values.
-    raise failure
+async def _load_encoding() -> None:
+    """Import what stands on pydantic, which takes some fifty milliseconds, outside the event loop."""
+    await asyncio.to_thread(import_module, ".encoding", __package__)
+    Transport._encoding_loaded = True
 
 
 @hiding
-def _redirect_target(call: _Call, answer: RawResponse, *, last: bool) -> URL:
+def _redirect_target(call: Call, place: URL, answer: RawResponse, *, last: bool) -> URL:
     """Where the request goes next, or the error that says why it goes nowhere."""
     status, location = answer.status_code, answer.location
     followed = (307, 308) if call.method not in ("GET", "HEAD") else (301, 302, 303, 307, 308)
@@ -463,12 +428,12 @@ def _redirect_target(call: _Call, answer: RawResponse, *, last: bool) -> URL:
         reason = f"more than {MAX_REDIRECTS} redirects; is base_url right?"
     else:
         try:
-            target = call.place.join(URL(location, encoded=True))
+            target = place.join(URL(location, encoded=True))
             origin = str(target.origin())
         except ValueError:
             reason = "a redirect to something that is not a URL"
         else:
-            if origin == str(call.place.origin()):
+            if origin == str(place.origin()):
                 return target
             reason = (
                 f"a redirect to another origin, {origin}, was not followed, so that it gets neither key nor "

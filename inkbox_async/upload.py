@@ -1,10 +1,12 @@
-"""Bodies too large for one write: sent piece by piece, so that a slow peer holds up nothing."""
+"""Bodies of requests: large ones go piece by piece, so that a slow peer holds up nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 PIECE = 64 * 1024
 """Bytes of a body that are sent at a time; a smaller body goes out in one write that cannot stall."""
@@ -44,3 +46,25 @@ class Pieces:
         if not self._deadline.expired():
             with suppress(RuntimeError):
                 self._deadline.reschedule(when)
+
+
+def is_short(data: object) -> bool:
+    """Whether a body goes out in one write that cannot stall."""
+    return data is None or (isinstance(data, bytes) and len(data) <= PIECE)
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """The body of one request; its repr shows nothing of it.
+
+    Attributes:
+        data: None, or what aiohttp takes as `data`.
+    """
+
+    data: Any = field(repr=False)  # Any: see above
+
+    def pace(self, deadline: asyncio.Timeout, seconds: float | None) -> None:
+        """Send it in pieces, each within `seconds`, unless aiohttp sends it in pieces on its own."""
+        if isinstance(self.data, (bytes, list)):
+            pieces = [self.data] if isinstance(self.data, bytes) else self.data
+            self.data = Pieces(pieces, deadline, seconds)

@@ -15,14 +15,28 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inkbox_async"
 
 # From the ground up. A room is the longest prefix that matches; rooms of one floor may use each other.
 FLOORS: list[tuple[str, ...]] = [
-    ("modeling", "secrecy", "errors", "constants", "operation", "handles", "normalise", "generated.models"),
+    (
+        "unset",
+        "modeling",
+        "secrecy",
+        "errors",
+        "constants",
+        "operation",
+        "handles",
+        "normalise",
+        "generated.models",
+    ),
     (
         "transport",
+        "call",
+        "deadlines",
+        "direct",
         "encoding",
         "error_mapping",
         "observe",
         "paging",
         "pool",
+        "query",
         "retry",
         "settings",
         "resource",

@@ -20,7 +20,8 @@ from inkbox_async import (
     WhoamiJwtResponse,
 )
 from inkbox_async.generated.models.identities import WhoamiResponse
-from inkbox_async.modeling import UNSET, OpenEnum, RequestModel, Unset
+from inkbox_async.modeling import OpenEnum, RequestModel
+from inkbox_async.unset import UNSET, Unset
 
 
 class Colour(OpenEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..generated.models.common import FilterMode
 from ..generated.resources import identities as generated
-from ..modeling import UNSET
+from ..unset import UNSET
 from .checks import checked, naming_handle_conflicts
 
 _CHANNELS = ("mail", "phone", "slack")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..generated.resources import notes as generated
-from ..modeling import UNSET
+from ..unset import UNSET
 from .checks import checked
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..generated.models.common import ContactRuleDirection
-from ..modeling import UNSET
+from ..unset import UNSET
 
 _SIDES = (ContactRuleDirection.INBOUND, ContactRuleDirection.OUTBOUND)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from ..generated.resources import webhooks as generated
-from ..modeling import UNSET, Unset
+from ..unset import UNSET, Unset
 from .checks import checked
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from uuid import UUID
 from ..errors import InkboxAPIError, TunnelCSRStateConflict, TunnelTLSModeMismatch, readable_detail
 from ..generated.models.tunnels import SignedCert, TLSMode, Tunnel, TunnelList
 from ..generated.resources import tunnels as generated
-from ..modeling import UNSET, Unset
 from ..resource import segment
 from ..secrecy import hiding
 from ..transport import Transport
+from ..unset import UNSET, Unset
 from .control import ControlPlane
 from .listener import TunnelListener
 from .options import CaBundle, ForwardTo, ListenerOptions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from ..generated.models.vault import VaultSecret
-from ..modeling import UNSET, Unset
 from ..secrecy import hiding
+from ..unset import UNSET, Unset
 from .decrypted import (
     DecryptedVaultSecret,
     UnreadableSecret,

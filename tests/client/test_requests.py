@@ -16,8 +16,9 @@ from inkbox_async.errors import (
     InkboxError,
     InkboxResponseError,
 )
-from inkbox_async.modeling import UNSET, InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
 from inkbox_async.resource import segment, sequence
+from inkbox_async.unset import UNSET
 
 from .conftest import KEY, Connect
 from .servers import Answer, Server

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.common import FilterMode
 from ..models.identities import (

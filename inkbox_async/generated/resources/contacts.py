@@ -12,9 +12,10 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset, unwrapped
+from inkbox_async.modeling import unwrapped
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.secrecy import hiding
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.contacts import (
     Contact,

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment
 from inkbox_async.secrecy import hiding
 from inkbox_async.transport import Idempotency
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.common import FilterMode
 from ..models.identities import (

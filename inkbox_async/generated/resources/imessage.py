@@ -10,10 +10,10 @@ import builtins
 from collections.abc import Sequence
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.secrecy import hiding
 from inkbox_async.transport import Idempotency
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.common import ContactRuleDirection, ContactRuleStatus
 from ..models.imessage import (

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset, unwrapped
+from inkbox_async.modeling import unwrapped
 from inkbox_async.paging import AsyncPages
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.transport import Idempotency
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.common import ContactRuleDirection, ContactRuleStatus, FilterMode
 from ..models.mail import (

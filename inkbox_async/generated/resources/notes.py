@@ -10,8 +10,9 @@ import builtins
 from typing import Annotated, Literal
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset, unwrapped
+from inkbox_async.modeling import unwrapped
 from inkbox_async.resource import Resource, segment
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.notes import Note, NoteAccess
 

@@ -10,8 +10,8 @@ import builtins
 from collections.abc import Mapping
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.tunnels import SignedCert, Tunnel, TunnelList
 

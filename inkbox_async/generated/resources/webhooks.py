@@ -10,9 +10,9 @@ import builtins
 from collections.abc import Sequence
 from uuid import UUID
 
-from inkbox_async.modeling import UNSET, Unset
 from inkbox_async.resource import Resource, segment, sequence
 from inkbox_async.secrecy import hiding
+from inkbox_async.unset import UNSET, Unset
 
 from ..models.webhooks import WebhookSubscription, WebhookSubscriptionList
 
