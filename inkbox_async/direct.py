@@ -114,7 +114,9 @@ class DirectLine:
         peer, transport = connection.protocol, connection.transport
         if peer is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was closed before the request")
-        peer.set_response_params(timer=self._no_timer, read_until_eof=True)
+        peer.set_response_params(
+            timer=self._no_timer, skip_payload=call.method == "HEAD", read_until_eof=True
+        )
         transport.write(self._request(call))
         deadlines = self._deadlines
         if deadlines is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from inkbox_async import retry
+from inkbox_async import pool, retry
 from inkbox_async.settings import Settings
 from inkbox_async.transport import Transport
 
@@ -43,8 +43,17 @@ async def server() -> AsyncIterator[Server]:
     await server.stop()
 
 
+@pytest.fixture(params=["directly", "through aiohttp's client"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How short requests travel: what holds for one way has to hold for the other."""
+    if request.param != "directly":
+        monkeypatch.setattr(pool, "usable", lambda _: False)
+    way: str = request.param
+    return way
+
+
 @pytest_asyncio.fixture
-async def connect(server: Server) -> AsyncIterator[Connect]:
+async def connect(server: Server, way: str) -> AsyncIterator[Connect]:
     """Makes transports for the server (or another `base_url`), and closes them after the test."""
     made: list[Transport] = []
 
