@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
+from .loading import load, load_in_thread
 from .resources import Resources
 from .secrecy import hiding
 from .settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
@@ -35,6 +35,10 @@ T = TypeVar("T")
 
 class AsyncInkbox(Signup, Resources):
     """The client. Use it as an async context manager, or call `aclose()`.
+
+    The first client of a process loads the rest of the package: at once when it is made outside an event
+    loop, in a thread when it is entered. One that is made inside a loop and never entered loads what it needs
+    when it needs it, and holds the loop up for some fifty milliseconds by doing so.
 
     Args:
         api_key: The API key. Left out, `INKBOX_API_KEY`, then `api_key` in `~/.inkbox/config`.
@@ -90,6 +94,8 @@ class AsyncInkbox(Signup, Resources):
             request_observer=request_observer,
         )
         super().__init__(Transport(self._settings, session=session))
+        if asyncio._get_running_loop() is None:
+            load()
 
     def __repr__(self) -> str:
         return f"<AsyncInkbox {self._settings.base_url}>"
@@ -100,14 +106,13 @@ class AsyncInkbox(Signup, Resources):
         return self._settings.base_url
 
     async def __aenter__(self) -> Self:
-        if self._settings.vault_key is not None:
-            try:
-                # The models of the vault take more than ten milliseconds to import.
-                await asyncio.to_thread(import_module, ".vault.resource", __package__)
+        try:
+            await load_in_thread()
+            if self._settings.vault_key is not None:
                 await self.vault.unlock(self._settings.vault_key)
-            except BaseException:
-                await self.aclose()
-                raise
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

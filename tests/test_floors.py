@@ -45,7 +45,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("generated.resources", "generated.identity"),
     ("resources", "vault", "tunnels", "webhooks", "signup"),
     ("identity",),
-    ("client", "__main__"),
+    ("client", "loading", "__main__"),
     ("pytest_plugin",),
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,47 @@
+"""What clients stand on beyond their own import, loaded once a process and never by an event loop.
+
+Pydantic, the models and the resource classes take longer to import than aiohttp. Importing the client leaves
+them out, so that programs start fast; entering it loads them in a thread, so that nothing stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import Final
+
+ROOMS: Final = (
+    "encoding",
+    "identity",
+    "resources.calls",
+    "resources.contacts",
+    "resources.identities",
+    "resources.imessages",
+    "resources.mail_contact_rules",
+    "resources.messages",
+    "resources.notes",
+    "resources.phone_contact_rules",
+    "resources.signing_keys",
+    "resources.threads",
+    "resources.webhook_subscriptions",
+    "tunnels.resource",
+    "vault.resource",
+)
+"""Every room that an attribute of a client leads to; what they need themselves comes with them."""
+
+_loaded = False
+
+
+def load() -> None:
+    """Import everything now; the second time costs nothing."""
+    global _loaded
+    if not _loaded:
+        for room in ROOMS:
+            import_module(f".{room}", __package__)
+        _loaded = True
+
+
+async def load_in_thread() -> None:
+    """Import everything while the event loop goes on."""
+    if not _loaded:
+        await asyncio.to_thread(load)
