@@ -7,18 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from .error_mapping import handle_conflicts
+from .generated import models
+from .observe import ResponseObserver
 from .secrecy import hiding
 from .settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Settings
 
 if TYPE_CHECKING:
-    from .generated.models.identities import (
-        AgentSignupResendResponse,
-        AgentSignupResponse,
-        AgentSignupStatusResponse,
-        AgentSignupVerifyResponse,
-    )
     from .generated.resources.identities import SignupResource
-    from .observe import ResponseObserver
 
 
 class Signup:
@@ -43,7 +38,7 @@ class Signup:
         base_url: str = DEFAULT_BASE_URL,
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
-    ) -> AgentSignupResponse:
+    ) -> models.AgentSignupResponse:
         """Sign an agent up: make an identity with a mailbox, a tunnel and an API key.
 
         The human gets a mail with a code. Until the agent has given that code to `verify_signup`, it may
@@ -93,7 +88,7 @@ class Signup:
         base_url: str = DEFAULT_BASE_URL,
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
-    ) -> AgentSignupVerifyResponse:
+    ) -> models.AgentSignupVerifyResponse:
         """Have the agent claimed with the code that the human got.
 
         Args:
@@ -124,7 +119,7 @@ class Signup:
         base_url: str = DEFAULT_BASE_URL,
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
-    ) -> AgentSignupResendResponse:
+    ) -> models.AgentSignupResendResponse:
         """Have a new code mailed to the human; the old one stops working.
 
         Args:
@@ -154,7 +149,7 @@ class Signup:
         base_url: str = DEFAULT_BASE_URL,
         timeout: float | None = DEFAULT_TIMEOUT,
         response_observer: ResponseObserver | None = None,
-    ) -> AgentSignupStatusResponse:
+    ) -> models.AgentSignupStatusResponse:
         """Tell how far the signup has come and what the agent may do.
 
         Args:

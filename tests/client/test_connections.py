@@ -242,7 +242,8 @@ async def test_cancellation_of_a_large_upload(server: Server, connect: Connect) 
 
     await transport.request("GET", "/api/v1/y", None)
 
-    assert server.paths[-1] == "/api/v1/y"
+    # The server may notice the first request, or that it was given up, after the second.
+    assert "/api/v1/y" in server.paths
 
 
 async def test_nothing_is_opened_before_the_first_request(connect: Connect) -> None:
