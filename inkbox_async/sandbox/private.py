@@ -13,7 +13,7 @@ _TEMPORARY = ".tmp-"
 
 
 def private_directory(path: Path) -> None:
-    """Make a directory, and what is missing above it, or close an existing one to everybody else.
+    """Make a directory, and what is missing above it, or close one and the files in it to everybody else.
 
     What a killed process has left half written in it is removed.
     """
@@ -24,6 +24,7 @@ def private_directory(path: Path) -> None:
     path.chmod(_DIRECTORY)
     for leftover in path.glob(f"{_TEMPORARY}*"):
         leftover.unlink(missing_ok=True)
+    close_to_others(*(file for file in path.iterdir() if file.is_file()))
 
 
 def touch_private(path: Path) -> None:

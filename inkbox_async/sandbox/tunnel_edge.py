@@ -20,6 +20,7 @@ from .clock import Clock
 from .edge.directory import TunnelRecord, Verdict
 from .edge.limits import EdgeLimits
 from .edge.names import EdgeNames
+from .private import private_directory
 from .settings import Settings
 from .store import Store, Tx
 from .tunnels import TOPIC
@@ -60,6 +61,8 @@ class TunnelEdge:
             self._temporary = directory = Path(tempfile.mkdtemp(prefix="inkbox-sandbox-"))
         else:
             directory = data.absolute().with_name(data.name + _AUTHORITY_SUFFIX)
+            if directory.exists():  # the keys in it are not read before they are needed
+                private_directory(directory)
         self._authority_place = directory
         self._authority: CertificateAuthority | None = None
         self._authority_lock = threading.Lock()

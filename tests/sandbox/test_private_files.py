@@ -64,6 +64,7 @@ async def use(sandbox: Sandbox) -> None:
     await sandbox.world.create_organization()
     async with sandbox.client() as inkbox:
         await inkbox.create_identity("support-bot")
+    assert authority_of(sandbox)
 
 
 @pytest.mark.usefixtures("umask", "no_chmod")

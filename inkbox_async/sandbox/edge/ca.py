@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from inkbox_async.sandbox.edge.names import hostname
-from inkbox_async.sandbox.private import close_to_others, private_directory, temporary_file, write_private
+from inkbox_async.sandbox.private import private_directory, temporary_file, write_private
 
 LEAF_DAYS: Final = 90
 """Life of a signed certificate, on the sandbox's clock."""
@@ -66,7 +66,6 @@ class CertificateAuthority:
             self._root = _authority("Inkbox Sandbox Root CA", root_key, None, root_key, path_length=1)
             write_private(key_path, _private_pem(root_key))
             write_private(self.ca_cert_path, _pem(self._root))
-        close_to_others(key_path, self.ca_cert_path)
         self._issuing_key = ec.generate_private_key(ec.SECP256R1())
         self._issuing = _authority(
             "Inkbox Sandbox Issuing CA", self._issuing_key, self._root, root_key, path_length=0
