@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from inkbox_async.secrecy import is_address, is_secret, public_path, public_url
 
@@ -113,6 +113,16 @@ def redact(value: Any, name: str = "") -> Any:  # Any: JSON values of every type
     if isinstance(value, list):
         return [redact(item, name) for item in value]
     return public_url(value) if isinstance(value, str) and is_address(name) else value
+
+
+def redact_text(text: str) -> str:
+    """A text as it is, unless it is JSON that `redact` would change."""
+    try:
+        value = from_json(text)
+        shown = redact(value)
+    except (ValueError, RecursionError):
+        return text
+    return text if shown == value else to_json(shown).decode()
 
 
 def _is_kept_out(name: str) -> bool:

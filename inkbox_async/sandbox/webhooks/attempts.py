@@ -8,7 +8,9 @@ from sqlite3 import Row
 from uuid import uuid4
 
 from inkbox_async.generated.models.sandbox import WebhookAttempt
+from inkbox_async.sandbox.journal import redact_text
 from inkbox_async.sandbox.store import Tx
+from inkbox_async.secrecy import public_url
 
 from .posting import Outcome
 
@@ -101,12 +103,12 @@ def _show(row: Row) -> WebhookAttempt:
         event_type=row["event_type"],
         attempt=row["attempt"],
         outcome=row["outcome"],
-        url=row["url"],
+        url=public_url(row["url"]),
         request_id=row["request_id"],
         signed=bool(row["signed"]),
-        request_payload=row["body"],
+        request_payload=None if row["body"] is None else redact_text(row["body"]),
         response_status=row["response_status"],
-        response_body=row["response_body"],
+        response_body=None if row["response_body"] is None else redact_text(row["response_body"]),
         error_detail=row["error_detail"],
         duration_ms=row["duration_ms"],
         next_attempt_at=row["next_attempt_at"],

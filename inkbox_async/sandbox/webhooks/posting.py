@@ -101,7 +101,8 @@ class Poster:
                 request_id, signed, error=f"No answer within {timeout:g} seconds", duration_ms=_since(started)
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            # An address that aiohttp does not understand is all that its error says.
+            reason = (not isinstance(error, aiohttp.InvalidURL) and str(error)) or type(error).__name__
             return Outcome(request_id, signed, error=reason, duration_ms=_since(started))
         return Outcome(request_id, signed, status, body, duration_ms=_since(started))
 
