@@ -16,6 +16,7 @@ from ..generated.models.events import (
     UnknownEvent,
     WebhookEvent,
 )
+from ..secrecy import hiding
 
 __all__ = [
     "A2AEvent",
@@ -37,6 +38,7 @@ SHOWN_PROBLEMS = 3
 _adapter: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
 
 
+@hiding
 def parse_webhook(body: bytes | bytearray | memoryview | str) -> WebhookEvent:
     """The event in the body of a webhook. Verify the body first: parsing does not.
 
@@ -64,7 +66,9 @@ def parse_webhook(body: bytes | bytearray | memoryview | str) -> WebhookEvent:
     try:
         return _adapter.validate_json(body if isinstance(body, str) else bytes(body))
     except ValidationError as error:
-        raise ValueError(f"The body is not a webhook of Inkbox: {_problems(error)}") from None
+        problems = _problems(error)
+    # Raised out here: the original error holds the body, and would be the context.
+    raise ValueError(f"The body is not a webhook of Inkbox: {problems}")
 
 
 def _problems(error: ValidationError) -> str:

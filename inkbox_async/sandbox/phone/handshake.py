@@ -19,6 +19,7 @@ from inkbox_async.sandbox.signing_keys import signing_secret
 from inkbox_async.sandbox.store import Tx
 from inkbox_async.sandbox.webhooks.destinations import refusal
 from inkbox_async.sandbox.webhooks.matching import match_party
+from inkbox_async.sandbox.webhooks.posting import reason_of
 from inkbox_async.secrecy import public_url
 from inkbox_async.webhooks.signature import REQUEST_ID_HEADER, signed_headers
 
@@ -137,15 +138,10 @@ async def connect(
                 url, headers={CONTEXT_HEADER: context, **headers}, max_msg_size=MAX_FRAME_BYTES
             )
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        raise NoAgent(f"{public_url(url)} did not take the call: {_reason(error)}") from error
+        raise NoAgent(f"{public_url(url)} did not take the call: {reason_of(error)}") from error
     finally:
         answer = handshakes.take(request_id)
     return Line(socket, tts=_is_on(answer, TTS_HEADER), stt=_is_on(answer, STT_HEADER))
-
-
-def _reason(error: Exception) -> str:
-    # An address that aiohttp does not understand is all that its error says.
-    return (not isinstance(error, aiohttp.InvalidURL) and str(error)) or type(error).__name__
 
 
 def _spelled(context: dict[str, Any]) -> str:  # Any: JSON values of every type

@@ -101,9 +101,7 @@ class Poster:
                 request_id, signed, error=f"No answer within {timeout:g} seconds", duration_ms=_since(started)
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # An address that aiohttp does not understand is all that its error says.
-            reason = (not isinstance(error, aiohttp.InvalidURL) and str(error)) or type(error).__name__
-            return Outcome(request_id, signed, error=reason, duration_ms=_since(started))
+            return Outcome(request_id, signed, error=reason_of(error), duration_ms=_since(started))
         return Outcome(request_id, signed, status, body, duration_ms=_since(started))
 
     async def _send(self, url: str, payload: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -120,6 +118,13 @@ class Poster:
                 if len(body) >= MAX_ANSWER_BYTES:
                     break
             return response.status, body[:MAX_ANSWER_BYTES]
+
+
+def reason_of(error: Exception) -> str:
+    """Why something could not be sent, without the address, which may hold a token."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"it answered {error.status}"
+    return (not isinstance(error, aiohttp.InvalidURL) and str(error)) or type(error).__name__
 
 
 def _since(started: float) -> int:
