@@ -16,6 +16,13 @@ from .canaries import Canaries
 from .watch import Watch
 
 SECRET = 'canary"é+/value&'
+SHOWN = {
+    "id": "sending_domain_1",
+    "domain": SECRET,
+    "status": "verified",
+    "is_default": True,
+    "verified_at": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +85,7 @@ def test_it_looks_at_objects_logs_and_warnings() -> None:
         canaries.add("it", SECRET)
         with watch.listening():
             if number == 0:
-                watch.thing("a list", [{"deep": (Domain.model_construct(domain=SECRET),)}])
+                watch.thing("a list", [{"deep": (Domain.model_validate(SHOWN),)}])
             elif number == 1:
                 logging.getLogger("some.library").debug("%s", {"a": SECRET})
             else:
