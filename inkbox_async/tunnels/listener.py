@@ -107,7 +107,7 @@ class TunnelListener:
     # The async ways
 
     async def __aenter__(self) -> Self:
-        """Connect; returns when third parties reach the application.
+        """Connect; returns when third parties reach the application, or somebody closed the listener.
 
         Raises:
             TunnelError: The tunnel cannot be served; see the subclasses.
@@ -273,8 +273,6 @@ class TunnelListener:
     def _run_thread(self) -> None:
         try:
             asyncio.run(self._thread_main())
-        except asyncio.CancelledError:
-            logger.debug("tunnel: closed before it was connected")
         except BaseException as error:
             self._error = error
         finally:
@@ -310,6 +308,10 @@ class TunnelListener:
                     # So does the edge answer for a tunnel that is gone; the control plane tells which it is.
                     await check_not_removed(prepared.tunnel, plane)
                     raise
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            logger.debug("tunnel: closed before it was connected")
         finally:
             self._closed = True
             self._status.change(TunnelRuntimeStatus.CLOSED)

@@ -39,8 +39,6 @@ class IdentityVault:
         Raises:
             VaultLockedError: The vault is locked on this client (an InkboxError).
         """
-        from .credentials import Credentials
-
         unlocked = self._unlocked("credentials")
         cached = self._credentials
         if cached is None or cached[0] is not unlocked or cached[1] != unlocked.revision:
