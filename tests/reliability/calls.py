@@ -213,6 +213,15 @@ UPLOAD = Call("upload", "POST", upload, trace="SELECT count(*) FROM imessage_med
 PAGED = Call("pages", "GET", pages, repeatable=True, requests=PAGES, before=1, skip=1)
 DOWNLOAD = Call("download", "GET", download, repeatable=True)
 
+DELETE = Call(
+    "delete",
+    "DELETE",
+    delete,
+    answer=Answer.NOTHING,
+    trace="SELECT count(*) FROM notes WHERE title = ? AND status = 'deleted'",
+    prepare=World.note,
+)
+
 CALLS = (
     READ,
     PAGED,
@@ -229,14 +238,7 @@ CALLS = (
         trace="SELECT count(*) FROM notes WHERE title = ? AND body = 'after'",
         prepare=World.note,
     ),
-    Call(
-        "delete",
-        "DELETE",
-        delete,
-        answer=Answer.NOTHING,
-        trace="SELECT count(*) FROM notes WHERE title = ? AND status = 'deleted'",
-        prepare=World.note,
-    ),
+    DELETE,
     Call(
         "import",
         "POST",
@@ -245,3 +247,6 @@ CALLS = (
     ),
     UPLOAD,
 )
+
+WAITING_CALLS = (READ, PAGED, DOWNLOAD, SEND, CREATE, DELETE, UPLOAD)
+"""Those that are tried where the client waits in vain, which takes time: the others are like one of these."""

@@ -123,6 +123,35 @@ async def trickle(line: Line) -> None:
         await asyncio.sleep(0)
 
 
+async def refuse_early(line: Line) -> None:
+    await line.reader.readuntil(b"\r\n\r\n")
+    await line.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    await line.close()
+
+
+async def leave_out_the_length(line: Line) -> None:
+    answer = await line.answer()
+    await line.say(answer.without_length + answer.body)
+    await line.close()
+
+
+async def cut_without_a_length(line: Line) -> None:
+    answer = await line.answer()
+    await line.say(answer.without_length + answer.body[: len(answer.body) // 2])
+    await line.close()
+
+
+async def hint_first(line: Line) -> None:
+    await line.say(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+    await line.say((await line.answer()).whole)
+
+
+async def answer_twice(line: Line) -> None:
+    answer = await line.answer()
+    # Long answers come in pieces: the second might not be there yet when the client sends its next request.
+    await line.say(answer.whole * (2 if len(answer.whole) < 16_384 else 1))
+
+
 @dataclass(frozen=True, slots=True)
 class WireFault:
     """Something a proxy does on the way.
@@ -144,12 +173,17 @@ class WireFault:
     in_the_body: bool = False
     crowded: bool = False
 
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether only a time-out ends it."""
+        return self.crowded or self.meaning is Meaning.LATE
+
     def __str__(self) -> str:
         return self.name
 
 
 def _wire(name: str, meaning: Meaning, act: Act | None = None, **about: bool) -> WireFault:
-    return WireFault(name.replace(" ", "-"), meaning, act, **about)
+    return WireFault(name.replace(",", "").replace(" ", "-"), meaning, act, **about)
 
 
 WIRE_FAULTS = (
@@ -172,7 +206,11 @@ WIRE_FAULTS = (
     _wire("half the JSON", Meaning.GARBLED, halve_the_json, carried_out=True, in_the_body=True),
     _wire("a page for people", Meaning.GARBLED, show_a_page),
     _wire("an empty answer", Meaning.GARBLED, answer_nothing, in_the_body=True),
+    _wire("cut, and no length", Meaning.GARBLED, cut_without_a_length, carried_out=True, in_the_body=True),
+    _wire("no length", Meaning.NONE, leave_out_the_length, carried_out=True, in_the_body=True),
     _wire("a trickle", Meaning.NONE, trickle, carried_out=True),
+    _wire("a hint first", Meaning.NONE, hint_first, carried_out=True),
+    _wire("answers twice", Meaning.NONE, answer_twice, carried_out=True),
 )
 
 

@@ -32,6 +32,11 @@ class Message:
     def whole(self) -> bytes:
         return self.head + self.body
 
+    @property
+    def without_length(self) -> bytes:
+        """The head, which does not say how long the body is: the end of the connection does."""
+        return _LENGTH.sub(b"\r\nConnection: close", self.head)
+
     def with_body(self, body: bytes) -> bytes:
         """The message as bytes, with another body and the length that belongs to it."""
         return _LENGTH.sub(b"\r\nContent-Length: %d" % len(body), self.head) + body
@@ -187,11 +192,19 @@ class Proxy:
             visitor.close()
         self._crowd.clear()
 
-    def hang_up_idle(self) -> int:
-        """Close every connection on which nothing is going on; how many those were."""
+    async def to_the_idle(self, data: bytes, *, hang_up: bool = False) -> int:
+        """Say something on the connections on which nothing is going on, and perhaps end them.
+
+        Returns how many those were. On loopback the client has it when this returns.
+        """
         idle = list(self._idle)
         for line in idle:
-            line.writer.close()
+            if data:
+                line.writer.write(data)
+            if hang_up:
+                line.writer.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
         return len(idle)
 
     async def _accept(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Callable
@@ -23,9 +24,9 @@ from inkbox_async import (
 )
 from inkbox_async.observe import RequestMetadata
 
-from .calls import CALLS, READ, Answer, Call, World
+from .calls import CALLS, CREATE, READ, SEND, UPLOAD, WAITING_CALLS, Answer, Call, World
 from .census import nothing_left_behind
-from .faults import SERVER_FAULTS, WIRE_FAULTS, Meaning, ServerFault, WireFault
+from .faults import PAGE, SERVER_FAULTS, WIRE_FAULTS, Meaning, ServerFault, WireFault, refuse_early
 from .proxy import Order, Proxy
 
 SHORT = 0.1
@@ -98,6 +99,8 @@ def expected(meaning: Meaning, call: Call, how: How, before: int, retries: int, 
 
 def applies(fault: WireFault | ServerFault, call: Call) -> bool:
     """Whether a fault can happen to a call at all."""
+    if isinstance(fault, WireFault) and fault.keeps_waiting and call not in WAITING_CALLS:
+        return False
     if fault.in_the_body:
         return call.answer in (Answer.MODEL, Answer.TEXT)
     # Of this one, a redirect is the answer.
@@ -132,13 +135,13 @@ class Attempts:
 @asynccontextmanager
 async def client(
     world: World,
-    how: How,
+    given: bool,
     attempts: Attempts,
     **settings: Any,  # Any: the client's own settings
 ) -> AsyncIterator[AsyncInkbox]:
     """A client with its own session, or with one that was given and has a single connection to spare."""
     async with AsyncExitStack() as stack:
-        if how is How.ALWAYS:
+        if given:
             connector = aiohttp.TCPConnector(limit=1)
             settings["session"] = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield await stack.enter_async_context(world.sandbox.client(request_observer=attempts, **settings))
@@ -209,7 +212,7 @@ async def works_again(
 
 @pytest.mark.parametrize(("fault", "call", "how"), cells(WIRE_FAULTS))
 async def test_on_the_wire(world: World, proxy: Proxy, fault: WireFault, call: Call, how: How) -> None:
-    timed = fault.meaning is Meaning.LATE or fault.crowded
+    timed = fault.keeps_waiting
     from_the_start = timed or fault.act is None or fault.at_connection
     # Where the client is kept waiting, a slow machine may cost further attempts.
     retries = 2 if not timed else 1 if how is How.ALWAYS else 40
@@ -219,7 +222,7 @@ async def test_on_the_wire(world: World, proxy: Proxy, fault: WireFault, call: C
     attempts = Attempts()
 
     settings = {"base_url": proxy.url, "max_retries": retries, "timeout": SHORT if timed else 30.0}
-    async with client(world, how, attempts, **settings) as inkbox:
+    async with client(world, how is How.ALWAYS, attempts, **settings) as inkbox:
         if fault.act is None:
             if fault.crowded:
                 await proxy.crowd()
@@ -275,7 +278,7 @@ async def test_at_the_server(world: World, fault: ServerFault, call: Call, how: 
     async with (
         nothing_left_behind(),
         aiohttp.ClientSession(f"{sandbox.control_url}/") as control,
-        client(world, how, attempts, max_retries=retries) as inkbox,
+        client(world, how is How.ALWAYS, attempts, max_retries=retries) as inkbox,
     ):
         label, about = await prepared(call, world)
         sandbox.journal.clear()
@@ -299,3 +302,76 @@ async def test_at_the_server(world: World, fault: ServerFault, call: Call, how: 
         assert done == (call.trace is not None and error is None), f"the server carried it out {done} times"
         await still_usable(inkbox, world, False)
         await works_again(call, inkbox, world, label, error)
+
+
+GOOD_BYE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+SECOND = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("said", "hang_up"),
+    [(b"", True), (GOOD_BYE, True), (GOOD_BYE, False), (SECOND, False), (PAGE, False)],
+    ids=["hung-up", "good-bye-and-hung-up", "good-bye", "second-answer", "noise"],
+)
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_something_comes_while_nobody_asks(
+    world: World, proxy: Proxy, call: Call, said: bytes, hang_up: bool
+) -> None:
+    """A connection that lies idle is used again only if nothing has happened to it: calls notice nothing."""
+    proxy.listen()
+    async with world.sandbox.client(base_url=proxy.url, max_retries=0) as inkbox:
+        await READ.run(inkbox, world, "", None, None)
+        label, about = await prepared(call, world)
+        assert await proxy.to_the_idle(said, hang_up=hang_up) == 1
+        error = await attempt(call, inkbox, world, label, about)
+        assert error is None, f"the call met what was left of another: {error!r}"
+        assert await call.traces(world, label) == (call.trace is not None)
+        assert proxy.connections == 2, "the connection was used again"
+
+
+@pytest.mark.parametrize("call", [READ, SEND, CREATE], ids=str)
+async def test_a_server_that_is_too_slow(world: World, call: Call) -> None:
+    """The server is still at it when the client gives up, and carries out what it was asked for."""
+    attempts = Attempts()
+    settings = {"timeout": SHORT, "max_retries": 40}
+    async with nothing_left_behind(), client(world, False, attempts, **settings) as inkbox:
+        label, _ = await prepared(call, world)
+        world.sandbox.faults.add(delay_seconds=1, method=call.method)
+        error = await attempt(call, inkbox, world, label)
+        if call.repeatable:
+            assert error is None, f"the server was slow once, but the call raised {error!r}"
+            assert attempts.count > 1
+        else:
+            assert isinstance(error, InkboxTimeoutError), f"raised {error!r}"
+            assert error.sent
+            assert attempts.count == 1
+            for _ in range(1_000):
+                if await call.traces(world, label):
+                    break
+                await asyncio.sleep(0.01)
+        done = await call.traces(world, label)
+        assert done == (call.trace is not None), f"the server carried it out {done} times"
+
+
+async def test_retry_after_is_waited_for(world: World) -> None:
+    sandbox = world.sandbox
+    async with nothing_left_behind(), client(world, False, Attempts()) as inkbox:
+        sandbox.journal.clear()
+        sandbox.faults.add(status=429, headers={"Retry-After": "1"}, path="/api/whoami")
+        await inkbox.whoami()
+        second, first = (entry for entry in sandbox.requests() if entry.path == "/api/whoami")
+        waited = (second.received_at - first.received_at).total_seconds()
+        assert waited >= 1, f"the server asked for 1 s, the client came again after {waited} s"
+
+
+async def test_an_upload_is_refused_before_it_is_through(world: World, proxy: Proxy) -> None:
+    """A gateway that answers the head and hangs up: its answer or the broken connection, and never twice."""
+    proxy.listen()
+    proxy.order = Order(refuse_early, at_connection=True)
+    attempts = Attempts()
+    async with client(world, False, attempts, base_url=proxy.url) as inkbox:
+        error = await attempt(UPLOAD, inkbox, world, next(_labels))
+        assert type(error) in (InkboxAPIError, InkboxConnectionError), f"raised {error!r}"
+        assert attempts.count == 1
+        proxy.order = None
+        await works_again(UPLOAD, inkbox, world, "", None)
