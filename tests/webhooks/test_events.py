@@ -268,6 +268,17 @@ def test_importing_is_cheap() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_first_event_finds_everything_loaded() -> None:
+    """What the parser needs was imported and built with it: no handler stands still over its first event."""
+    code = (
+        "import sys; from inkbox_async import parse_webhook; before = set(sys.modules);"
+        "parse_webhook(sys.argv[1]); print(sorted(set(sys.modules) - before))"
+    )
+    body = json.dumps(MAIL_RECEIVED)
+    done = subprocess.run([sys.executable, "-c", code, body], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_unknown_names_are_attribute_errors() -> None:
     """The lazy module behaves like a module."""
     with pytest.raises(AttributeError, match="MailWebhookPaylod"):
