@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from .error_mapping import handle_conflicts
 from .generated import models
+from .loading import load_in_thread
 from .observe import ResponseObserver
 from .secrecy import hiding
 from .settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Settings
+from .transport import Transport
 
 if TYPE_CHECKING:
     from .generated.resources.identities import SignupResource
@@ -175,8 +177,8 @@ class Signup:
 async def _signup(
     api_key: str | None, base_url: str, timeout: float | None, observer: ResponseObserver | None
 ) -> AsyncIterator[SignupResource]:
+    await load_in_thread()
     from .generated.resources.identities import SignupResource
-    from .transport import Transport
 
     settings = Settings(api_key=api_key, base_url=base_url, timeout=timeout, response_observer=observer)
     transport = Transport(settings)

@@ -43,9 +43,9 @@ FLOORS: list[tuple[str, ...]] = [
         "upload",
     ),
     ("generated.resources", "generated.identity"),
-    ("resources", "vault", "tunnels", "webhooks", "signup"),
+    ("resources", "vault", "tunnels", "webhooks"),
     ("identity",),
-    ("client", "loading", "__main__"),
+    ("client", "signup", "loading", "__main__"),
     ("pytest_plugin",),
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
