@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from . import imports, paging, requests, stalls, throughput
+from . import imports, paging, requests, sandbox, stalls, throughput, tunnels, vault
 from .processes import PEER, Options
 from .report import Row, Section, peer_version, table, write_json
 
@@ -19,6 +19,9 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "throughput": throughput.run,
     "paging": paging.run,
     "stalls": stalls.run,
+    "sandbox": sandbox.run,
+    "vault": vault.run,
+    "tunnels": tunnels.run,
 }
 
 

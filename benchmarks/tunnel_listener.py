@@ -62,7 +62,7 @@ async def ours(arguments: dict[str, Any]) -> None:  # Any: JSON
         await listener.serve_forever()
 
 
-def theirs(arguments: dict[str, Any]) -> None:  # Any: JSON
+def official(arguments: dict[str, Any]) -> None:  # Any: JSON
     # It dials port 443 and nothing else; that is led to the port of the edge.
     dial = asyncio.open_connection
 
@@ -93,8 +93,8 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     if arguments["kind"] == "ours":
         asyncio.run(ours(arguments))
-    elif arguments["kind"] == "theirs":
-        theirs(arguments)
+    elif arguments["kind"] == "official":
+        official(arguments)
     else:
         direct(arguments)
 

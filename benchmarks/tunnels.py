@@ -2,8 +2,7 @@
 
 Third parties, edge and listener are a process each. Requests come as the world sends them, over TLS to the
 public host; the large bodies by plain HTTP, so that the listener has as large a part in their rate as
-possible. Both listeners are measured in turns, because other work on the machine would hit only one of them
-otherwise; of each the best turn counts.
+possible. The listeners take turns, because other work on the machine would hit only one of them otherwise.
 """
 
 from __future__ import annotations
@@ -18,44 +17,48 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from inkbox_async import AsyncInkbox
 
-from .tunnel_load import Place, first_caller, latencies, rate
+from .processes import Options, sandbox, with_peer
+from .report import Row, Target, at_least, at_most
+from .rounds import Rounds, median, ratio, take_turns
+from .tunnel_load import Caller, Place, first_caller, latencies, rate
 
 CONCURRENCY = 64
 BODY = b"x" * 1024
 LARGE = 100_000_000
 NAME = "bench-app"
-TURNS = 3
+SECONDS = 0.7
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
-    """The best of what one listener achieved in its turns; of its memory the worst."""
+    """What one listener achieved in one turn."""
 
-    rate: float = 0.0
+    rate: float
     """Requests a second."""
-    cost: float = float("inf")
+    cost: float
     """Microseconds of the listener's processor time a request."""
-    upload: float = 0.0
+    upload: float
     """MB/s."""
-    download: float = 0.0
+    download: float
     """MB/s."""
-    upload_cost: float = float("inf")
+    upload_cost: float
     """Milliseconds of the listener's processor time for the upload."""
-    download_cost: float = float("inf")
+    download_cost: float
     """Milliseconds of the listener's processor time for the download."""
-    memory: float = 0.0
+    memory: float
     """MB by which the listener grew, at most, while the large bodies passed."""
-    median: float = float("inf")
+    median: float
     """Milliseconds of one request after another."""
-    p99: float = float("inf")
+    p99: float
     """Milliseconds."""
 
 
@@ -88,54 +91,46 @@ class Process:
         return most
 
 
-async def _measure(secure: Place, plain: Place, process: Process, result: Result, seconds: float) -> None:
+async def _measure(secure: Place, plain: Place, process: Process) -> Result:
     """One turn."""
     caller = await first_caller(secure, BODY)
-    _note_latency(result, await latencies(caller, BODY, seconds))
+    middle, late = _summary(await latencies(caller, BODY, SECONDS))
     caller.close()
     used = process.seconds()
-    achieved, count = await rate(secure, BODY, CONCURRENCY, seconds)
-    result.rate = max(result.rate, achieved)
-    result.cost = min(result.cost, (process.seconds() - used) / count * 1e6)
+    achieved, count = await rate(secure, BODY, CONCURRENCY, SECONDS)
+    cost = (process.seconds() - used) / count * 1e6
     caller = await first_caller(plain, BODY)
     before = process.megabytes()
     watch = asyncio.create_task(process.most_megabytes())
-    start, used = time.perf_counter(), process.seconds()
-    await caller.upload("/count", LARGE)
-    result.upload = max(result.upload, LARGE / 1e6 / (time.perf_counter() - start))
-    result.upload_cost = min(result.upload_cost, (process.seconds() - used) * 1e3)
-    start, used = time.perf_counter(), process.seconds()
-    if await caller.call(caller.head("GET", f"/produce?{LARGE}", 0)) != LARGE:
-        raise RuntimeError("the download has another length than was asked for")
-    result.download = max(result.download, LARGE / 1e6 / (time.perf_counter() - start))
-    result.download_cost = min(result.download_cost, (process.seconds() - used) * 1e3)
+    upload, upload_cost = await _large(process, partial(caller.upload, "/count", LARGE))
+    download, download_cost = await _large(process, partial(_download, caller))
     watch.cancel()
-    result.memory = max(result.memory, await watch - before)
+    memory = await watch - before
     caller.close()
+    return Result(achieved, cost, upload, download, upload_cost, download_cost, memory, middle, late)
 
 
-def _note_latency(result: Result, times: list[float]) -> None:
-    result.median = min(result.median, statistics.median(times) * 1e3)
-    result.p99 = min(result.p99, statistics.quantiles(times, n=100)[98] * 1e3)
+async def _large(process: Process, move: Callable[[], Coroutine[Any, Any, int]]) -> tuple[float, float]:
+    """MB/s of one large body, and the listener's milliseconds of processor time."""
+    start, used = time.perf_counter(), process.seconds()
+    await move()
+    return LARGE / 1e6 / (time.perf_counter() - start), (process.seconds() - used) * 1e3
+
+
+async def _download(caller: Caller) -> int:
+    if (size := await caller.call(caller.head("GET", f"/produce?{LARGE}", 0))) != LARGE:
+        raise RuntimeError("the download has another length than was asked for")
+    return size
+
+
+def _summary(times: list[float]) -> tuple[float, float]:
+    """Median and 99th percentile, in milliseconds."""
+    return statistics.median(times) * 1e3, statistics.quantiles(times, n=100)[98] * 1e3
 
 
 @contextmanager
-def _sandbox() -> Iterator[dict[str, Any]]:  # Any: JSON
-    command = [sys.executable, "-m", "inkbox_async.sandbox", "--json", "--port", "0", "--smtp-port", "0"]
-    process = subprocess.Popen(
-        [*command, "--edge-port", "0", "--zone", "localhost"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@contextmanager
-def _program(arguments: dict[str, Any]) -> Iterator[Process]:  # Any: JSON
-    environment = dict(os.environ)
+def _listener(arguments: dict[str, Any], peer: Path) -> Iterator[Process]:  # Any: JSON
+    environment = with_peer(peer) if arguments["kind"] == "official" else dict(os.environ)
     if "ca" in arguments:
         environment["SSL_CERT_FILE"] = arguments["ca"]
     command = [sys.executable, "-m", "benchmarks.tunnel_listener", json.dumps(arguments)]
@@ -152,41 +147,40 @@ async def _create(about: dict[str, Any]) -> None:  # Any: JSON
         await client.create_identity(NAME)
 
 
-async def _direct(place: Place, result: Result, seconds: float) -> None:
+async def _direct(place: Place) -> tuple[float, float]:
     caller = await first_caller(place, BODY)
-    _note_latency(result, await latencies(caller, BODY, seconds))
+    found = _summary(await latencies(caller, BODY, SECONDS))
     caller.close()
+    return found
 
 
-def run(seconds: float = 2.0) -> None:
-    """Measures both listeners behind one edge and prints the ratios.
-
-    Args:
-        seconds: How long each measurement runs.
-    """
-    results = {"ours": Result(), "theirs": Result()}
-    direct = Result()
-    with _sandbox() as about, tempfile.TemporaryDirectory() as folder:
+def run(options: Options) -> list[Row]:
+    """Both listeners behind one edge, in turns; then the bare application, for what the way through adds."""
+    with sandbox("--zone", "localhost") as about, tempfile.TemporaryDirectory() as folder:
         asyncio.run(_create(about))
         context = ssl.create_default_context(cafile=about["ca_cert_path"])
         secure = Place(f"{NAME}.localhost", about["edge_port"], context)
         plain = Place(f"{NAME}.localhost", int(about["base_url"].rpartition(":")[2]), None)
-        arguments = {
-            "api_key": about["api_key"],
-            "base_url": about["base_url"],
-            "edge_port": about["edge_port"],
-            "ca": about["ca_cert_path"],
-            "name": NAME,
-        }
-        for _ in range(TURNS):
-            for kind, result in results.items():
-                state = str(Path(folder) / kind)
-                with _program({**arguments, "kind": kind, "state_dir": state}) as process:
-                    asyncio.run(_measure(secure, plain, process, result, seconds / TURNS))
-            port = _free_port()
-            with _program({"kind": "direct", "port": port}):
-                asyncio.run(_direct(Place("localhost", port, None), direct, seconds / TURNS))
-    _print(results["ours"], results["theirs"], direct)
+        shared = {key: about[key] for key in ("api_key", "base_url", "edge_port")}
+
+        def turn(kind: str) -> Result:
+            state = str(Path(folder) / kind)
+            arguments = {
+                **shared,
+                "ca": about["ca_cert_path"],
+                "name": NAME,
+                "kind": kind,
+                "state_dir": state,
+            }
+            with _listener(arguments, options.peer) as process:
+                return asyncio.run(_measure(secure, plain, process))
+
+        kinds = ("ours", "official")
+        rounds = take_turns({kind: partial(turn, kind) for kind in kinds}, max(3, options.rounds // 6))
+        port = _free_port()
+        with _listener({"kind": "direct", "port": port}, options.peer):
+            direct = asyncio.run(_direct(Place("localhost", port, None)))
+    return _rows(rounds, direct)
 
 
 def _free_port() -> int:
@@ -196,33 +190,36 @@ def _free_port() -> int:
         return port
 
 
-def _print(ours: Result, theirs: Result, direct: Result) -> None:
-    print(f"Tunnels: an ASGI application behind the sandbox's edge, Python {sys.version.split()[0]}\n")
-    print(f"{'':44}{'ours':>10}{'theirs':>10}{'ratio':>9}")
+def _rows(rounds: Rounds[Result], direct: tuple[float, float]) -> list[Row]:
+    def beside(name: str, field: str, unit: str, target: Target | None, *, less: bool = False) -> Row:
+        values = [(getattr(one["ours"], field), getattr(one["official"], field)) for one in rounds]
+        found = ratio((theirs / (ours or 1)) if less else (ours / theirs) for ours, theirs in values)
+        note = f"ours {ours(field):,.0f} {unit}, official {theirs(field):,.0f}"
+        return Row(name, found.median, "x", target, found.spread, note)
+
+    def ours(field: str) -> float:
+        return median(getattr(one["ours"], field) for one in rounds)
+
+    def theirs(field: str) -> float:
+        return median(getattr(one["official"], field) for one in rounds)
+
     rows = [
-        (f"requests/s, 1 KB, {CONCURRENCY} at once", ours.rate, theirs.rate),
-        ("upload of 100 MB, MB/s", ours.upload, theirs.upload),
-        ("download of 100 MB, MB/s", ours.download, theirs.download),
+        beside(f"requests/s, 1 KB, {CONCURRENCY} at once / official", "rate", "a second", at_least(3.0)),
+        beside("upload of 100 MB / official", "upload", "MB/s", at_least(3.0)),
+        beside("download of 100 MB / official", "download", "MB/s", at_least(3.0)),
+        beside("official's processor time of a request / ours", "cost", "µs", None, less=True),
+        beside("official's of an upload of 100 MB / ours", "upload_cost", "ms", None, less=True),
+        beside("official's of a download of 100 MB / ours", "download_cost", "ms", None, less=True),
+        Row(
+            "most growth of memory under these bodies",
+            ours("memory"),
+            "MB",
+            at_most(24.0),
+            None,
+            f"official {theirs('memory'):.0f} MB",
+        ),
     ]
-    for name, our, their in rows:
-        print(f"{name:44}{our:10.0f}{their:10.0f}{our / their:8.1f}x")
-    print("\nprocessor time of the listener alone:")
-    costs = [
-        ("one of these requests, µs", ours.cost, theirs.cost),
-        ("upload of 100 MB, ms", ours.upload_cost, theirs.upload_cost),
-        ("download of 100 MB, ms", ours.download_cost, theirs.download_cost),
-    ]
-    for name, our, their in costs:
-        print(f"{name:44}{our:10.0f}{their:10.0f}{their / (our or 1):8.1f}x")
-    print(f"{'most growth of memory, MB':44}{ours.memory:10.0f}{theirs.memory:10.0f}")
-    print("\nadded to a direct request, one after another (the edge and two TLS connections included):")
-    for name, our, their, base in (
-        ("median, ms", ours.median, theirs.median, direct.median),
-        ("99th percentile, ms", ours.p99, theirs.p99, direct.p99),
-    ):
-        print(f"{name:44}{our - base:10.2f}{their - base:10.2f}")
-    print()
-
-
-if __name__ == "__main__":
-    run()
+    for name, field, base in (("median", "median", direct[0]), ("99th percentile", "p99", direct[1])):
+        note = f"official {theirs(field) - base:.2f} ms; direct {base:.2f} ms"
+        rows.append(Row(f"added to a direct request, {name}", ours(field) - base, "ms", None, None, note))
+    return rows

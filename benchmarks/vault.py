@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from typing import Any
 from uuid import uuid4
-
-import inkbox as official
-from inkbox.vault import crypto as official_crypto
-from inkbox.vault import types as official_types
 
 from inkbox_async import (
     APIKeyPayload,
@@ -25,17 +18,17 @@ from inkbox_async import (
     OtherPayload,
     SSHKeyPayload,
     TOTPConfig,
-    generate_totp,
 )
-from inkbox_async.generated.models.vault import VaultSecretDetail
 from inkbox_async.vault.crypto import VaultCipher
-from inkbox_async.vault.decrypted import open_secrets
 from inkbox_async.vault.payloads import SecretPayload
 
-VAULT_KEY = "my-Vault-key-01!"
+from .processes import Options, Worker, program, sandbox, with_peer
+from .report import Row, Target, at_most
+from .rounds import median, ratio, take_turns
+from .vault_worker import CODES, ORG_KEY, SEED, VAULT_KEY
+
 SECRETS = 1000
 STALL_PROCESSES = 5
-SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 PAYLOADS: list[SecretPayload] = [
     LoginPayload("s3cret", "ada", "ada@example.com", "https://example.com/login", TOTPConfig(SEED)),
     APIKeyPayload("ak_" + "x" * 40, "https://api.example.com"),
@@ -45,29 +38,52 @@ PAYLOADS: list[SecretPayload] = [
 ]
 
 
-@contextmanager
-def _sandbox() -> Iterator[tuple[str, str]]:
-    """A sandbox in a process of its own: its address and an admin key."""
-    command = [sys.executable, "-m", "inkbox_async.sandbox", "--json"]
-    for port in ("--port", "--smtp-port", "--edge-port"):
-        command += [port, "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        yield ready["base_url"], ready["api_key"]
-    finally:
-        process.terminate()
-        process.wait()
+def run(options: Options) -> list[Row]:
+    """Both vaults in turns, each in a process of its own; then how long ours holds up the loop."""
+    few = max(5, options.rounds // 2)
+    with sandbox() as ready, ExitStack() as stack:
+        url, key = ready["base_url"], ready["api_key"]
+        asyncio.run(_initialize(url, key))
+        workers = {}
+        for kind in ("ours", "official"):
+            env = (
+                os.environ | (with_peer(options.peer) if kind == "official" else {}) | {"INKBOX_API_KEY": key}
+            )
+            workers[kind] = Worker(
+                stack.enter_context(program("benchmarks.vault_worker", kind, url, env=env))
+            )
+            workers[kind].line()
+        rows = [_row("unlock, empty vault", workers, "unlock", few, at_most(1.05))]
+        asyncio.run(_fill(url, key))
+        rows.append(_row(f"unlock, {SECRETS:,} secrets", workers, "unlock", few, at_most(1.05)))
+        first, later = _stalls(url, key)
+        sealed = _sealed()
+        for worker in workers.values():
+            worker.measure(what="decrypt", sealed=sealed)
+        rows.append(_row(f"decrypt {SECRETS:,} secrets, no requests", workers, "decrypt", options.rounds))
+        rows.append(_row(f"{CODES:,} one-time codes", workers, "codes", options.rounds))
+    note = f"a process's first, with its imports; later ones {later * 1e3:.1f} ms"
+    return [
+        *rows,
+        Row("longest stall of the loop in an unlock", first * 1e3, "ms", at_most(25.0), None, note),
+    ]
 
 
-def _times(call: Callable[[], object], seconds: float) -> list[float]:
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while (start := time.perf_counter()) < end or len(times) < 3:
-        call()
-        times.append(time.perf_counter() - start)
-    return times
+def _row(name: str, workers: dict[str, Worker], what: str, rounds: int, target: Target | None = None) -> Row:
+    """By processor time, threads included: what an unlock computes, other work on the machine only delays."""
+    turns = take_turns({kind: worker.order(what=what) for kind, worker in workers.items()}, rounds)
+    beside = ratio(turn["ours"].cost / turn["official"].cost for turn in turns)
+    note = ", ".join(
+        f"{kind} {median(turn[kind].cost for turn in turns) * 1e3:.1f} ms"
+        f" ({median(turn[kind].elapsed for turn in turns) * 1e3:.1f} passed)"
+        for kind in workers
+    )
+    return Row(f"{name} / official", beside.median, "x", target, beside.spread, note)
+
+
+async def _initialize(url: str, key: str) -> None:
+    async with AsyncInkbox(key, base_url=url) as client:
+        await client.vault.initialize(VAULT_KEY)
 
 
 async def _fill(url: str, key: str) -> None:
@@ -77,107 +93,29 @@ async def _fill(url: str, key: str) -> None:
             await unlocked.create_secret(f"Secret {number}", PAYLOADS[number % len(PAYLOADS)])
 
 
-def _row(name: str, unit: str, scale: float, ours: list[float], theirs: list[float]) -> None:
-    our, their = statistics.median(ours) * scale, statistics.median(theirs) * scale
-    print(f"{name:40}{our:10.2f}{their:10.2f} {unit:3}{their / our:8.2f}x")
-
-
-async def _unlock(name: str, url: str, key: str, seconds: float) -> None:
-    """Both clients in turns, so that whatever else the machine does slows both."""
-    ours: list[float] = []
-    theirs: list[float] = []
-    with official.Inkbox(key, base_url=url) as peer:
-        async with AsyncInkbox(key, base_url=url) as client:
-            end = time.perf_counter() + 2 * seconds
-            while (start := time.perf_counter()) < end or len(ours) < 3:
-                await client.vault.unlock(VAULT_KEY)
-                turn = time.perf_counter()
-                peer.vault.unlock(VAULT_KEY)
-                ours.append(turn - start)
-                theirs.append(time.perf_counter() - turn)
-    _row(name, "ms", 1e3, ours, theirs)
-
-
-def _decryption(seconds: float) -> None:
-    org_key = bytes(range(32))
-    cipher = VaultCipher(org_key)
-    sealed = [_sealed(cipher, PAYLOADS[number % len(PAYLOADS)]) for number in range(SECRETS)]
-
-    def theirs() -> object:
-        return [
-            official_types._parse_payload(
-                item.secret_type.value,
-                official_crypto.decrypt_payload(org_key, item.encrypted_payload, str(item.id)),
-            )
-            for item in sealed
-        ]
-
-    ours = _times(lambda: open_secrets(cipher, sealed), seconds)
-    _row(f"decrypt {SECRETS} secrets, no requests", "ms", 1e3, ours, _times(theirs, seconds))
-
-
-def _sealed(cipher: VaultCipher, payload: SecretPayload) -> VaultSecretDetail:
-    secret_id = str(uuid4())
-    return VaultSecretDetail.model_validate(
+def _sealed() -> list[dict[str, Any]]:  # Any: JSON
+    cipher = VaultCipher(ORG_KEY)
+    ids = [str(uuid4()) for _ in range(SECRETS)]
+    return [
         {
             "id": secret_id,
             "name": "benchmark",
-            "secret_type": payload.secret_type,
+            "secret_type": str(payload.secret_type),
             "created_at": "2026-06-01T12:00:00Z",
             "updated_at": "2026-06-01T12:00:00Z",
             "encrypted_payload": cipher.seal_payload(payload.to_wire(), secret_id),
         }
-    )
-
-
-def _codes(seconds: float) -> None:
-    our_config, their_config = TOTPConfig(SEED), official.TOTPConfig(SEED)
-
-    def many(call: Callable[[], object]) -> Callable[[], object]:
-        return lambda: [call() for _ in range(1000)]
-
-    ours = _times(many(lambda: generate_totp(our_config)), seconds)
-    theirs = _times(many(lambda: official.generate_totp(their_config)), seconds)
-    _row("one-time code", "µs", 1e3, ours, theirs)
-
-
-def run(seconds: float = 2.0) -> None:
-    """Measures both clients and prints the ratios.
-
-    Args:
-        seconds: How long each measurement runs.
-    """
-    print(f"Vault: Argon2id with 64 MiB, on Python {sys.version.split()[0]}, medians\n")
-    print(f"{'':40}{'ours':>10}{'theirs':>10}{'ratio':>13}")
-    with _sandbox() as (url, key):
-        asyncio.run(_initialize(url, key))
-        asyncio.run(_unlock("unlock, empty vault", url, key, seconds))
-        asyncio.run(_fill(url, key))
-        asyncio.run(_unlock(f"unlock, {SECRETS} secrets", url, key, seconds))
-        first, later = _stalls(url, key)
-    _decryption(seconds)
-    _codes(seconds)
-    print(
-        f"\nlongest stall of the event loop in our unlock of {SECRETS} secrets: {first * 1e3:.1f} ms in a "
-        f"process's first, with its imports, {later * 1e3:.1f} ms in later ones\n"
-    )
-
-
-async def _initialize(url: str, key: str) -> None:
-    async with AsyncInkbox(key, base_url=url) as client:
-        await client.vault.initialize(VAULT_KEY)
+        for number, secret_id in enumerate(ids)
+        for payload in (PAYLOADS[number % len(PAYLOADS)],)
+    ]
 
 
 def _stalls(url: str, key: str) -> tuple[float, float]:
-    """The longest stalls of first and of later unlocks, over some fresh processes."""
+    """The longest stalls of first and of later unlocks: medians of some fresh processes."""
     command = [sys.executable, "-m", "benchmarks.vault_stall", url]
     environment = {**os.environ, "INKBOX_API_KEY": key, "INKBOX_BENCHMARK_VAULT_KEY": VAULT_KEY}
     pairs = [
         subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
         for _ in range(STALL_PROCESSES)
     ]
-    return max(float(first) for first, _ in pairs), max(float(later) for _, later in pairs)
-
-
-if __name__ == "__main__":
-    run()
+    return median(float(first) for first, _ in pairs), median(float(later) for _, later in pairs)
