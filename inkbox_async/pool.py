@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType
 from yarl import URL
 
+from .connector import WaryConnector
 from .deadlines import Deadlines
 from .direct import DirectLine, usable
 from .errors import InkboxError
 from .secrecy import hiding
 from .settings import LOOPBACK_HOSTS
-
-if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
 T = TypeVar("T")
 
@@ -82,7 +78,7 @@ class ConnectionPool:
             return self._given
         self.proxy = environment_proxy(self._url)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(
+            connector=WaryConnector(
                 limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_CACHE_SECONDS
             ),
             # Load balancers stick clients by cookie, also at bare addresses, and expect values verbatim.
@@ -150,20 +146,6 @@ def _once() -> ClientMiddlewareType:
             raise
 
     return send
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, except that no connection is used again on which something came unasked.
-
-    It would be taken for the answer to the next request: a server's second answer, or a gateway's good-bye.
-    """
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        while (connection := await super()._get(key, traces)) is not None:
-            if connection.protocol is None or not connection.protocol.should_close:
-                return connection
-            connection.close()
-        return None
 
 
 class _CookieJar(aiohttp.CookieJar):

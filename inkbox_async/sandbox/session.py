@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from inkbox_async.connector import WaryConnector
+
 from .settings import Settings
 
 
@@ -19,7 +21,7 @@ def local_session(
     context = ssl.create_default_context()
     if (ca := settings.ca_cert_path) is not None:
         context.load_verify_locations(ca)
-    connector = aiohttp.TCPConnector(resolver=_SandboxResolver(settings), ssl=context)
+    connector = WaryConnector(resolver=_SandboxResolver(settings), ssl=context)
     return aiohttp.ClientSession(connector=connector, **arguments)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 import yarl
 
+from ..connector import WaryConnector
 from .connection import edge_context
 from .exceptions import LocalAnswer
 from .protocol import SdkReason
@@ -97,7 +98,7 @@ class BodyFetcher:
 
 def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context),
+        connector=WaryConnector(ssl=context),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),

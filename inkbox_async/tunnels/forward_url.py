@@ -13,6 +13,7 @@ import aiohttp
 import yarl
 from multidict import CIMultiDict
 
+from ..connector import WaryConnector
 from .exceptions import LocalAnswer
 from .exchange import Request, Responder, WebSocketPeer
 from .forward_check import trust_authorities
@@ -88,7 +89,7 @@ class UrlTarget:
     async def start(self) -> None:
         """Make the pool of connections."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=_IDLE_LIMIT),
+            connector=WaryConnector(limit=0, ssl=self._context, keepalive_timeout=_IDLE_LIMIT),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

@@ -182,6 +182,20 @@ class TestRequests:
                 await edge.request()
             assert upstream.connections == 1
 
+    async def test_what_an_upstream_says_unasked_reaches_nobody(self, serve: Serve, edge: FakeEdge) -> None:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def count(talk: Talk) -> None:
+            writers.append(talk.writer)
+            talk.writer.write(OK[: OK.index(b"\r\n")] + b"\r\nContent-Length: 1\r\n\r\n%d" % len(writers))
+
+        async with Upstream(count) as upstream:
+            await serve(upstream.url)
+            assert (await edge.request()).body == b"1"
+            writers[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother")
+            await asyncio.sleep(0.01)
+            assert (await edge.request()).body == b"2", "a third party got what was not for it"
+
     async def test_proxies_of_the_environment_do_not_apply(
         self, serve: Serve, edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
