@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
 from inkbox_async.normalise import ItemAccess, MailboxDefaults, NewMailRule
 
 from . import common
@@ -96,7 +96,11 @@ class Mailbox(MailboxDefaults):
     updated_at: datetime
     """When a setting last changed."""
 
-    _null_defaults = null_defaults("filter_mode", "storage_used_bytes", "signature_enabled")
+    _null_defaults: ClassVar = (
+        "filter_mode",
+        "storage_used_bytes",
+        "signature_enabled",
+    )
 
 
 class UpdateMailboxRequest(RequestModel):
@@ -156,7 +160,7 @@ class Message(InkboxModel):
     import_job_id: UUID | None = None
     """Id of the import that brought the message in. None for mail that was received or sent here."""
 
-    _null_defaults = null_defaults("open_count")
+    _null_defaults: ClassVar = ("open_count",)
 
 
 class AttachmentMetadata(ItemAccess):
@@ -180,7 +184,10 @@ class ReplyAllRecipients(InkboxModel):
     cc: list[str] = []
     """Addresses for the Cc field."""
 
-    _null_defaults = null_defaults("to", "cc")
+    _null_defaults: ClassVar = (
+        "to",
+        "cc",
+    )
 
 
 class MessagePage(InkboxModel):
@@ -328,7 +335,7 @@ class Thread(InkboxModel):
     created_at: datetime
     """When the thread was created."""
 
-    _null_defaults = null_defaults("folder")
+    _null_defaults: ClassVar = ("folder",)
 
 
 class ThreadDetail(Thread):
@@ -337,7 +344,7 @@ class ThreadDetail(Thread):
     messages: Annotated[list[Message], Field(validate_default=True)] = []
     """The messages without their bodies, oldest first."""
 
-    _null_defaults = null_defaults("messages")
+    _null_defaults: ClassVar = ("messages",)
 
 
 class ThreadPage(InkboxModel):
@@ -398,7 +405,10 @@ class MailContactRule(InkboxModel):
     updated_at: datetime
     """When the rule last changed."""
 
-    _null_defaults = null_defaults("status", "direction")
+    _null_defaults: ClassVar = (
+        "status",
+        "direction",
+    )
 
 
 class CreateMailContactRuleRequest(NewMailRule):
