@@ -129,9 +129,11 @@ async def advance_clock(call: ControlCall) -> SandboxClock:
     """Let time pass."""
     body: AdvanceClockRequest = call.body
     try:
-        return SandboxClock(now=call.sandbox.clock.advance(body.advance_seconds))
+        now = call.sandbox.clock.advance(body.advance_seconds)
     except ValueError as error:
         raise invalid(str(error), "body", "advance_seconds") from None
+    await call.sandbox.store.run(lambda tx: None)  # the move is stored before this, and so before the answer
+    return SandboxClock(now=now)
 
 
 @controls("control.add_fault")

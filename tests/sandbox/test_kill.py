@@ -14,9 +14,10 @@ import smtplib
 import sqlite3
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from inkbox_async.webhooks import verify_webhook
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 JSON = Any  # Any: JSON values of every type
+Listed = list[tuple[str, JSON]]
 ROUNDS = 4
 ANSWERS_A_ROUND = 150
 """How many answers there are before the process is killed, with a request under way on every channel."""
@@ -81,8 +83,18 @@ class Api:
         self._session = session
         self.places: dict[str, JSON] = {}
 
-    async def call(self, method: str, path: str, body: JSON = None, **query: str | int) -> JSON:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: JSON = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        once: str | None = None,
+    ) -> JSON:
         url, headers = self.places["base_url"] + path, {"X-API-Key": self.places["api_key"]}
+        if once is not None:
+            headers["Idempotency-Key"] = once
         async with self._session.request(method, url, json=body, params=query, headers=headers) as response:
             text = await response.text()
             assert response.status < 300, (method, path, response.status, text)
@@ -95,21 +107,29 @@ class Channel:
 
     Attributes:
         send: Stores something under a label; an answer is a promise.
-        stored: Everything that is stored this way, by label, in a form that is `whole` if nothing is missing.
+        stored: All that is stored this way, with its label, in a form that is `whole` if nothing is missing.
         whole: What a stored thing has to look like.
         event: The type of the event that tells of it, if there is one.
+        repeatable: Whether what was not answered can be sent again, and is stored once all the same.
     """
 
     send: Callable[[str], Awaitable[object]]
-    stored: Callable[[], Awaitable[dict[str, JSON]]]
+    stored: Callable[[], Awaitable[list[tuple[str, JSON]]]]
     whole: Callable[[str], JSON]
     event: str | None = None
+    repeatable: bool = False
     begun: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
 
     async def verify(self, name: str) -> None:
-        """What was answered is there, what was not may be, and nothing is there in part."""
-        found = await self.stored()
+        """What was answered is there, what was not may be, and nothing is there in part, or twice."""
+        if self.repeatable:
+            for label in self.begun - self.answered:
+                await self.send(label)
+                self.answered.add(label)
+        listed = await self.stored()
+        found = dict(listed)
+        assert len(found) == len(listed), f"{name}: stored twice: {sorted(label for label, _ in listed)}"
         assert self.answered <= found.keys(), f"{name}: lost {sorted(self.answered - found.keys())}"
         assert found.keys() <= self.begun, f"{name}: nobody sent {sorted(found.keys() - self.begun)}"
         partial = {label: thing for label, thing in found.items() if thing != self.whole(label)}
@@ -166,7 +186,9 @@ class Agent:
             "mail by SMTP": Channel(
                 self._mail_by_smtp, lambda: mail("inbound", MAILER), self._whole_mail, "message.received"
             ),
-            "text out": Channel(self._text_out, lambda: text("outbound"), self._whole_text, "text.sent"),
+            "text out": Channel(
+                self._text_out, lambda: text("outbound"), self._whole_text, "text.sent", True
+            ),
             "text in": Channel(self._text_in, lambda: text("inbound"), self._whole_text, "text.received"),
             "imessage in": Channel(
                 self._imessage_in, self._imessages, lambda _: self._conversation, "imessage.received"
@@ -186,9 +208,12 @@ class Agent:
     async def _pages(self, path: str, **query: str | int) -> list[JSON]:
         """Everything in a list that is paged by offset."""
         found: list[JSON] = []
-        while page := await self._api.call("GET", path, limit=100, offset=len(found), **query):
+        while True:
+            place = {"limit": 100, "offset": len(found)}
+            page = await self._api.call("GET", path, query={**query, **place})
+            if not page:
+                return found
             found += page
-        return found
 
     async def _mail_out(self, label: str) -> None:
         file = {"filename": "f.txt", "content_type": "text/plain", "content_base64": FILE}
@@ -198,7 +223,7 @@ class Agent:
             "body_text": f"About {label}",
             "attachments": [file],
         }
-        await self._api.call("POST", f"/api/v1/mail/mailboxes/{self._address}/messages", body)
+        await self._api.call("POST", f"/api/v1/mail/mailboxes/{self._address}/messages", body, once=label)
 
     async def _mail_in(self, label: str) -> None:
         file = {"filename": "f.txt", "content_type": "text/plain", "content_base64": FILE}
@@ -218,17 +243,17 @@ class Agent:
 
         await asyncio.to_thread(send)
 
-    async def _mail(self, direction: str, sender: str) -> dict[str, JSON]:
+    async def _mail(self, direction: str, sender: str) -> Listed:
         path = f"/api/v1/mail/mailboxes/{self._address}"
-        found: dict[str, JSON] = {}
+        found: Listed = []
         query: dict[str, str | int] = {"direction": direction, "limit": 100}
         while True:
-            page = await self._api.call("GET", f"{path}/messages", **query)
+            page = await self._api.call("GET", f"{path}/messages", query=query)
             for item in (one for one in page["items"] if one["from_address"] == sender):
                 whole = await self._api.call("GET", f"{path}/messages/{item['id']}")
                 thread = await self._api.call("GET", f"{path}/threads/{item['thread_id']}")
                 assert item["id"] in [message["id"] for message in thread["messages"]]
-                found[item["subject"]] = (whole["body_text"].strip(), whole["has_attachments"])
+                found.append((item["subject"], (whole["body_text"].strip(), whole["has_attachments"])))
             if not page["has_more"]:
                 return found
             query["cursor"] = page["next_cursor"]
@@ -238,18 +263,18 @@ class Agent:
 
     async def _text_out(self, label: str) -> None:
         path = f"/api/v1/phone/numbers/{self._number['id']}/texts"
-        await self._api.call("POST", path, {"to": PERSON, "text": label})
+        await self._api.call("POST", path, {"to": PERSON, "text": label}, once=label)
 
     async def _text_in(self, label: str) -> None:
         await self._say("texts", to=self._number["number"], text=label)
 
-    async def _texts(self, direction: str) -> dict[str, JSON]:
+    async def _texts(self, direction: str) -> Listed:
         texts = await self._pages(f"/api/v1/phone/numbers/{self._number['id']}/texts")
-        return {
-            item["text"]: self._whole_text(item["text"])
+        return [
+            (item["text"], self._whole_text(item["text"]))
             for item in texts
             if item["direction"] == direction and LABEL.fullmatch(item["text"])
-        }
+        ]
 
     def _whole_text(self, label: str) -> JSON:
         return label
@@ -257,56 +282,56 @@ class Agent:
     async def _imessage_in(self, label: str) -> None:
         await self._say("imessages", text=label)
 
-    async def _imessages(self) -> dict[str, JSON]:
+    async def _imessages(self) -> Listed:
         found = await self._pages("/api/v1/imessage/messages", agent_identity_id=self._identity)
-        return {
-            item["content"]: item["conversation_id"] for item in found if LABEL.fullmatch(item["content"])
-        }
+        return [
+            (item["content"], item["conversation_id"]) for item in found if LABEL.fullmatch(item["content"])
+        ]
 
     async def _call(self, label: str) -> None:
         caller = f"+1555{int(label.partition('-')[2]):07}"
         await self._api.call("POST", "/_sandbox/calls", {"from": caller, "to": self._number["number"]})
 
-    async def _calls(self) -> dict[str, JSON]:
+    async def _calls(self) -> Listed:
         """Calls of an earlier process have ended with it."""
         found = await self._pages("/api/v1/phone/calls", agent_identity_id=self._identity)
-        return {
-            f"load-{int(item['remote_phone_number'].removeprefix('+1555'))}": item["ended_at"] is not None
+        return [
+            (f"load-{int(item['remote_phone_number'].removeprefix('+1555'))}", item["ended_at"] is not None)
             for item in found
-        }
+        ]
 
     async def _secret(self, label: str) -> None:
         body = {"name": label, "secret_type": "login", "encrypted_payload": f"sealed {label}"}
         await self._api.call("POST", "/api/v1/vault/secrets", body)
 
-    async def _secrets(self) -> dict[str, JSON]:
-        bundle = await self._api.call("GET", "/api/v1/vault/unlock", auth_hash="ab" * 32)
-        return {item["name"]: item["encrypted_payload"] for item in bundle["encrypted_secrets"]}
+    async def _secrets(self) -> Listed:
+        bundle = await self._api.call("GET", "/api/v1/vault/unlock", query={"auth_hash": "ab" * 32})
+        return [(item["name"], item["encrypted_payload"]) for item in bundle["encrypted_secrets"]]
 
     async def _contact(self, label: str) -> None:
         body = {"given_name": label, "emails": [{"value": f"{label}@example.com"}]}
         await self._api.call("POST", "/api/v1/contacts", body)
 
-    async def _contacts(self) -> dict[str, JSON]:
+    async def _contacts(self) -> Listed:
         found = await self._pages("/api/v1/contacts")
-        return {item["given_name"]: [email["value"] for email in item["emails"]] for item in found}
+        return [(item["given_name"], [email["value"] for email in item["emails"]]) for item in found]
 
     async def _note(self, label: str) -> None:
         await self._api.call("POST", "/api/v1/notes", {"title": label, "body": f"About {label}"})
 
-    async def _notes(self) -> dict[str, JSON]:
-        return {item["title"]: item["body"] for item in await self._pages("/api/v1/notes")}
+    async def _notes(self) -> Listed:
+        return [(item["title"], item["body"]) for item in await self._pages("/api/v1/notes")]
 
     async def _new_identity(self, label: str) -> None:
         await self._api.call("POST", "/api/v1/identities/", {"agent_handle": label})
 
-    async def _identities(self) -> dict[str, JSON]:
-        found = {}
+    async def _identities(self) -> Listed:
+        found: Listed = []
         for item in await self._api.call("GET", "/api/v1/identities/"):
             if LABEL.fullmatch(item["agent_handle"]):
                 whole = await self._api.call("GET", f"/api/v1/identities/{item['agent_handle']}")
                 parts = [whole["mailbox"]["email_address"], whole["tunnel"]["tunnel_name"]]
-                found[item["agent_handle"]] = parts
+                found.append((item["agent_handle"], parts))
         return found
 
 
@@ -349,8 +374,8 @@ async def hook() -> AsyncIterator[Hook]:
     await runner.cleanup()
 
 
-async def load(server: Server, channels: dict[str, Channel], labels: Iterator[int]) -> None:
-    """Use every channel at the same time, and kill the process in the middle of it."""
+async def load(server: Server, api: Api, channels: dict[str, Channel], labels: Iterator[int]) -> datetime:
+    """Use every channel at the same time, and kill the process in the middle of it; when, by its clock."""
     enough = asyncio.Event()
     before = sum(len(channel.answered) for channel in channels.values())
 
@@ -370,7 +395,15 @@ async def load(server: Server, channels: dict[str, Channel], labels: Iterator[in
         for channel in channels.values():
             writers.create_task(write(channel))
         await enough.wait()
+        now = await advance(api, 3600)
         await server.kill()
+    return now
+
+
+async def advance(api: Api, seconds: float) -> datetime:
+    """Move the sandbox's clock; the time that it shows then."""
+    answer = await api.call("POST", "/_sandbox/clock", {"advance_seconds": seconds})
+    return datetime.fromisoformat(answer["now"])
 
 
 def check_database(data: Path, copy: Path) -> None:
@@ -401,15 +434,17 @@ async def test_killed_again_and_again_under_load_it_keeps_every_promise(tmp_path
         api = Api(session)
         agent = Agent(api)
         channels = agent.channels()
+        killed_at = datetime.min.replace(tzinfo=UTC)
         for round_number in range(ROUNDS + 1):
             async with running(data) as server:
                 api.places = server.places
                 if round_number == 0:
                     await agent.move_in(hook.url)
+                assert await advance(api, 0) > killed_at, "the clock was moved, and does not run backwards"
                 for name, channel in channels.items():
                     await channel.verify(f"{name}, round {round_number}")
                 if round_number < ROUNDS:
-                    await load(server, channels, labels)
+                    killed_at = await load(server, api, channels, labels)
                     check_database(data, tmp_path / f"copy-{round_number}.db")
                 else:
                     await hook.told_of(promised_events(channels))
