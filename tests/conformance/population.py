@@ -69,11 +69,12 @@ class Population:
     async def restore(self, sandbox: Sandbox) -> None:
         """Put everything back to how it was, whatever has been done since."""
         await sandbox.reset()
+        await sandbox.store.run(lambda tx: fill(tx, self.tables))
         sandbox.clock.reset(self.time)
 
 
 async def populate(sandbox: Sandbox) -> Population:
-    """Let everybody move in; from now on a reset of the sandbox leads back to here."""
+    """Let everybody move in."""
     async with aiohttp.ClientSession() as session:
         builder = _Builder(sandbox, session)
         newcomer = await builder.newcomer()
@@ -86,8 +87,6 @@ async def populate(sandbox: Sandbox) -> Population:
     population = Population(alice, bob, zoe, newcomer, dead_keys)
     population.tables = await settled(sandbox)
     population.time = sandbox.clock.now() - _real_now()
-    await sandbox.store.restore(lambda tx: fill(tx, population.tables))
-    await population.restore(sandbox)
     return population
 
 
@@ -132,9 +131,10 @@ def dump(tx: Tx) -> Tables:
 
 
 def fill(tx: Tx, tables: Tables) -> None:
-    """Write what `dump` has read into empty tables."""
+    """Write what `dump` has read, in the place of what there is."""
     tx.execute("PRAGMA defer_foreign_keys = ON")
     for name, (columns, *rows) in tables.items():
+        tx.execute(f"DELETE FROM {name}")
         marks = ", ".join("?" * len(columns))
         for row in rows:
             tx.execute(f"INSERT INTO {name} ({', '.join(map(str, columns))}) VALUES ({marks})", *row)
