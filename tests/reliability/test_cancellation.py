@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from inkbox_async import AsyncInkbox, InkboxError
@@ -29,14 +30,25 @@ def order(proxy: Proxy, call: Call, calm: bool) -> None:
     proxy.order = None if calm else Order(lose_the_answer, call.method, call.skip, times=1)
 
 
-@pytest.mark.parametrize("calm", [True, False], ids=["calm", "answer-lost"])
+@pytest.mark.parametrize(
+    ("calm", "shared"),
+    [(True, False), (False, False), (True, True)],
+    ids=["calm", "answer-lost", "shared-session"],
+)
 @pytest.mark.parametrize("when", When, ids=str)
 @pytest.mark.parametrize("call", CALLS, ids=str)
-async def test_a_call_is_cancelled(world: World, proxy: Proxy, call: Call, when: When, calm: bool) -> None:
+async def test_a_call_is_cancelled(
+    world: World, proxy: Proxy, call: Call, when: When, calm: bool, shared: bool
+) -> None:
     """At each moment: it ends cancelled, was done once at most, and the client goes on."""
     proxy.listen()
     for moment in range(1, MANY):
-        async with world.sandbox.client(base_url=proxy.url, max_retries=RETRIES) as inkbox:
+        async with (
+            aiohttp.ClientSession() as session,
+            world.sandbox.client(
+                base_url=proxy.url, max_retries=RETRIES, session=session if shared else None
+            ) as inkbox,
+        ):
             label = str(uuid4())
             about = None if call.prepare is None else await call.prepare(world, label)
             key = label if call.keyed else None
