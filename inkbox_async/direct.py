@@ -105,9 +105,9 @@ class DirectLine:
             fields.append(f"Content-Length: {len(body)}\r\n")
         head = f"{call.method} {call.target} HTTP/1.1\r\nHost: {self._host}\r\n{''.join(fields)}\r\n"
         lines = len(fields) + 3
-        if not lines == head.count("\n") == head.count("\r"):
+        if not lines == head.count("\n") == head.count("\r") or "\0" in head:
             del fields, head  # a key among them would show beside the traceback
-            raise ValueError("a header or the path has a line break")
+            raise ValueError("a header or the path has a line break or another control character")
         return head.encode() + body
 
     async def _converse(self, connection: Connection, call: Call) -> RawResponse:
