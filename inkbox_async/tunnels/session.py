@@ -201,7 +201,9 @@ class Session:
                 "a private edge needs `ca` or INKBOX_CA_BUNDLE"
             ) from error
         except OSError as error:
-            raise SessionFault(f"the edge could not be reached: {error}") from error
+            raise SessionFault(
+                f"the edge could not be reached: {str(error) or type(error).__name__}"
+            ) from error
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 self.hello = await self._say_hello()

@@ -20,9 +20,11 @@ from inkbox_async.sandbox import Sandbox
 from inkbox_async.sandbox.auth import revoke_keys_of
 from inkbox_async.tunnels import TunnelAuthenticationError
 from inkbox_async.tunnels.backoff import Backoff
+from inkbox_async.tunnels.connection import dial
 
 from .apps import echo
-from .conftest import Connect, eventually
+from .conftest import Connect, Stage, eventually
+from .fake_edge import FakeEdge
 
 
 @pytest.fixture
@@ -128,3 +130,47 @@ async def test_a_revoked_key_ends_it_at_the_next_hello(
             await serving
         assert key.api_key not in str(caught.value)
         assert listener.status == "closed"
+
+
+async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.transport.abort()
+
+
+async def speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("stranger", [say_nothing, hang_up, break_off, speak_http])
+async def test_what_is_no_edge_is_dialled_until_there_is_one(
+    stage: Stage,
+    edge: FakeEdge,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stranger: Any,  # Any: what asyncio takes as a handler
+) -> None:
+    """Another server is at the address for a while, such as a gateway whose edge is gone."""
+    assert dial.__kwdefaults__ is not None
+    monkeypatch.setitem(dial.__kwdefaults__, "timeout", 0.5)
+    port = edge.port
+    await edge.stop()
+    async with await asyncio.start_server(stranger, "127.0.0.1", port):
+        entering = asyncio.create_task(stage.listener(echo).__aenter__())
+        await eventually(lambda: "reconnecting" in stage.statuses)
+    await edge.start(port)
+    listener = await entering
+    assert (await edge.request("POST", body=b"x")).body == b"x"
+    await listener.aclose()
+    assert stage.statuses == ["connecting", "reconnecting", "connected", "closed"]
+    assert ": ;" not in caplog.text, "the log does not say why the edge could not be reached"
