@@ -117,7 +117,7 @@ async def test_an_answer_that_stops_in_the_middle_is_late(connect: Connect) -> N
 
 
 async def test_a_line_break_in_a_header_is_sent_nowhere(server: Server, connect: Connect) -> None:
-    with pytest.raises(ValueError, match=r"line break|control character"):
+    with pytest.raises(ValueError, match=r"(?i)line break|control character|newline"):
         await connect().request("GET", "/api/v1/x", bytes, headers={"X-Own": "a\r\nX-Other: b"})
     assert server.seen == []
 
