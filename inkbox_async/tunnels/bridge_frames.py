@@ -65,7 +65,7 @@ def encode_frame(opcode: Opcode, payload: bytes, *, mask_key: bytes | None = Non
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """A CLOSE frame; a reason too long for a control frame is cut at a character."""
-    text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore").encode()
+    text = reason.encode("utf-8", "replace")[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore").encode()
     return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + text)
 
 
@@ -250,7 +250,8 @@ def decode_envelope(text: bytes) -> Message | None:
     if kind == "close":
         code, reason = document.get("code", 1000), document.get("reason", "")
         valid = isinstance(code, int) and not isinstance(code, bool) and 1000 <= code < 5000
-        return Close(code if valid else 1000, reason if isinstance(reason, str) else "")
+        said = _LONE_SURROGATE.sub("\ufffd", reason) if isinstance(reason, str) else ""
+        return Close(code if valid else 1000, said)
     if not isinstance(data, str):
         return None
     if kind == "text":

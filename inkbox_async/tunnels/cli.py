@@ -67,7 +67,7 @@ def load_target(text: str) -> ForwardTo:
         found: object = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"--to {text}: {error}") from error
     if not callable(found):
         raise ValueError(f"--to {text} is not an ASGI application")

@@ -268,8 +268,12 @@ def parse_hello(document: object, wished_pool_size: int | None) -> Hello | None:
     )
 
 
+_NO_LIMIT: Final = 1e9
+"""Seconds: nobody waits for thirty years, and no timer takes much more."""
+
+
 def _seconds(value: object) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _NO_LIMIT:
         return float(value)
     return None
 

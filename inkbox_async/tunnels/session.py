@@ -231,10 +231,7 @@ class Session:
         except ConnectionResetError as error:
             raise SessionFault(f"the connection ended during the hello: {self.fault or error}") from error
         status = int(headers[0][1])
-        try:
-            document = json.loads(body) if body else None
-        except ValueError:
-            document = None
+        document = document_of(body)
         if status in (401, 403):
             raise TunnelAuthenticationError(
                 f"the edge rejected the API key for this tunnel (status {status}); use an admin key of the "
@@ -380,9 +377,14 @@ class Session:
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
 
 
-def _reason(debug: bytes) -> object:
+def document_of(body: bytes) -> object:
+    """The JSON that the edge has sent; None for what is none."""
     try:
-        document = json.loads(debug) if debug else None
-    except ValueError:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
         return None
+
+
+def _reason(debug: bytes) -> object:
+    document = document_of(debug)
     return document.get("reason") if isinstance(document, dict) else None

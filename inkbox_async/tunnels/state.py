@@ -80,7 +80,7 @@ class StateDirectory:
         """What was remembered; empty when there is nothing readable."""
         try:
             document = json.loads((self.path / STATE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return TunnelState()
         if not isinstance(document, dict):
             return TunnelState()

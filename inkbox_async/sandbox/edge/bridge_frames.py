@@ -63,7 +63,8 @@ def encode_frame(opcode: int, payload: bytes = b"") -> bytes:
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """A CLOSE frame."""
-    return encode_frame(CLOSE, struct.pack(">H", code) + reason.encode()[:123])
+    text = reason.encode()[:123].decode("utf-8", "ignore").encode()  # cut at a character
+    return encode_frame(CLOSE, struct.pack(">H", code) + text)
 
 
 def close_code(payload: bytes) -> int | None:
@@ -175,7 +176,7 @@ class EnvelopeReader:
 def _message(text: bytes) -> Message | None:
     try:
         body: Any = json.loads(text)  # Any: JSON from the wire, checked below
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BridgeProtocolError("an envelope is not JSON") from None
     if not isinstance(body, dict):
         raise BridgeProtocolError("an envelope is not a JSON object")
@@ -192,6 +193,7 @@ def _message(text: bytes) -> Message | None:
     if kind == "close":
         code, reason = body.get("code", 1000), body.get("reason", "")
         return CloseMessage(
-            code if isinstance(code, int) else 1000, reason if isinstance(reason, str) else ""
+            code if isinstance(code, int) else 1000,
+            _LONE_SURROGATE.sub("\ufffd", reason) if isinstance(reason, str) else "",
         )
     return None

@@ -26,6 +26,15 @@ def decode_cursor(cursor: str) -> tuple[str, str | int]:
     except (ValueError, binascii.Error, RecursionError):
         content = None
     match content:
-        case [str(sort_key), str(tie_breaker) | int(tie_breaker)]:
+        case [str(sort_key), str(tie_breaker) | int(tie_breaker)] if _is_storable(sort_key) and _is_storable(
+            tie_breaker
+        ):
             return sort_key, tie_breaker
     raise invalid("Give the next_cursor of an earlier page, unchanged", "query", "cursor")
+
+
+def _is_storable(value: str | int) -> bool:
+    """Whether SQLite knows such numbers, and UTF-8 such texts."""
+    if isinstance(value, str):
+        return value.isascii()
+    return not isinstance(value, bool) and abs(value) < 1 << 63

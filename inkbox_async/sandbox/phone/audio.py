@@ -35,8 +35,9 @@ def mu_law_of_wav(content: bytes) -> bytes:
         with wave.open(io.BytesIO(content)) as file:
             form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
             raw = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"This is no WAV file: {error}") from None
+    except (wave.Error, EOFError, RuntimeError) as error:
+        # A RuntimeError without words is how it says that a chunk is longer than the file.
+        raise ValueError(f"This is no WAV file: {str(error) or 'it is cut off'}") from None
     if form != (1, 2, SAMPLE_RATE):
         raise ValueError(
             f"Give 16-bit mono samples at 8000 Hz; these have {form[0]} channels, {form[1] * 8} bits "

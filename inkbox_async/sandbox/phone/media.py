@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from posixpath import basename
@@ -19,6 +20,8 @@ from inkbox_async.sandbox.settings import Settings
 from inkbox_async.sandbox.store import Tx
 from inkbox_async.sandbox.temporary_links import file_answer, linked_file
 from inkbox_async.sandbox.webhooks.destinations import refusal
+from inkbox_async.sandbox.webhooks.posting import reason_of
+from inkbox_async.secrecy import public_url
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_FILES = 10
@@ -36,6 +39,9 @@ class File:
     filename: str
     content_type: str
     content: bytes | None = field(repr=False)
+
+
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 8.3.1
 
 
 class Unreachable(Exception):
@@ -83,17 +89,17 @@ async def fetch(session: aiohttp.ClientSession, settings: Settings, url: str) ->
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with session.get(url, allow_redirects=False, timeout=timeout) as response:
             if response.status != 200:
-                raise Unreachable(f"{url} answered {response.status}")
+                raise Unreachable(f"{public_url(url)} answered {response.status}")
             content = b""
             async for piece in response.content.iter_any():
                 content += piece
                 if len(content) > MAX_BYTES:
-                    raise Unreachable(f"{url} is larger than 10 MiB")
+                    raise Unreachable(f"{public_url(url)} is larger than 10 MiB")
             guess = stand_in(url)
             told = response.content_type if "Content-Type" in response.headers else guess.content_type
             return File(url, guess.filename, told, content)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        raise Unreachable(f"{url} cannot be fetched: {str(error) or type(error).__name__}") from error
+        raise Unreachable(f"{public_url(url)} cannot be fetched: {reason_of(error)}") from error
 
 
 def keep(tx: Tx, text_id: str, files: Sequence[File]) -> None:
@@ -131,6 +137,8 @@ def _from_data_url(url: str) -> File:
     content_type = head.removesuffix(";base64").partition(";")[0] or "text/plain"
     if not comma:
         raise Unreachable("A data: address needs a comma before its data")
+    if not _MEDIA_TYPE.fullmatch(content_type):
+        raise Unreachable("The data: address begins with no media type")
     try:
         content = unquote_to_bytes(data)
         content = base64.b64decode(content, validate=True) if head.endswith(";base64") else content
