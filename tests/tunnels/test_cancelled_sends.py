@@ -125,6 +125,7 @@ class TestEdge:
 
     async def test_a_message_that_is_given_up_ends_its_websocket(self, serve: Serve, edge: FakeEdge) -> None:
         after: list[str] = []
+        begun = asyncio.Event()
 
         @websocket
         async def app(scope: Event, receive: Receive, send: Send) -> None:
@@ -132,7 +133,7 @@ class TestEdge:
             await send({"type": "websocket.accept"})
             await receive()
             sending = asyncio.ensure_future(send({"type": "websocket.send", "bytes": bytes(HUGE)}))
-            await asyncio.wait((sending,), timeout=0.2)
+            await begun.wait()
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
             after.append((await receive())["type"])
@@ -141,6 +142,8 @@ class TestEdge:
         bridge, _ = await open_websocket(edge)
         stall(bridge.stream)
         await bridge.send(type="text", data="go")
+        await eventually(lambda: bool(bridge.stream.received))
+        begun.set()
         await bridge.stream.gone()
         await eventually(lambda: after == ["websocket.disconnect"])
 
