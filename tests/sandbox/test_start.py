@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 
 from inkbox_async.sandbox import Sandbox, areas
 from inkbox_async.sandbox.controlling import CONTROLS
@@ -98,9 +99,11 @@ async def test_a_sandbox_stops_while_its_edge_is_being_made() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.edge_port)
         writer.write(b"\x16\x03\x01")
         await writer.drain()
-    assert await reader.read() == b""
+    with suppress(ConnectionResetError):  # what the visitor said may have been read by then, or not
+        assert await reader.read() == b""
     writer.close()
-    await writer.wait_closed()
+    with suppress(ConnectionResetError):
+        await writer.wait_closed()
 
 
 async def test_a_visitor_who_leaves_before_the_edge_is_made_harms_nobody() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from inkbox_async.generated.models.events import IncomingCallAnswer
 from inkbox_async.sandbox.clock import Clock
 from inkbox_async.sandbox.store import Store
 
 from .attempts import Subject, record
 from .posting import TIMEOUT, Outcome, Poster
+
+if TYPE_CHECKING:
+    from inkbox_async.generated.models.events import IncomingCallAnswer
 
 EVENT_TYPE = "phone.incoming_call"
 
@@ -49,7 +52,7 @@ async def ask(
     """
     body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     outcome = await poster.post(url, body.encode(), secret, timeout=timeout)
-    answer = _answer(outcome)
+    answer = await asyncio.to_thread(_answer, outcome)  # the first one imports the models of events
     subject = Subject(
         organization_id=organization_id,
         event_id=str(payload["id"]),
@@ -66,6 +69,8 @@ async def ask(
 def _answer(outcome: Outcome) -> IncomingCallAnswer | None:
     if outcome.status != 200 or outcome.body is None:
         return None
+    from inkbox_async.generated.models.events import IncomingCallAnswer
+
     try:
         answer = IncomingCallAnswer.model_validate_json(outcome.body)
     except ValidationError:

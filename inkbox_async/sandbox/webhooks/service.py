@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from inkbox_async.generated.models.events import IncomingCallAnswer
 from inkbox_async.sandbox.clock import Clock
 from inkbox_async.sandbox.settings import Settings
 from inkbox_async.sandbox.store import Store
@@ -15,6 +14,9 @@ from inkbox_async.sandbox.store import Store
 from . import callbacks
 from .dispatcher import Dispatcher
 from .posting import TIMEOUT, Poster
+
+if TYPE_CHECKING:
+    from inkbox_async.generated.models.events import IncomingCallAnswer
 
 
 class Webhooks:
