@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import imports, paging, requests, sandbox, stalls, throughput, tunnels, vault
 from .processes import PEER, Options
-from .report import Row, Section, peer_version, table, write_json
+from .report import Row, Section, markdown, peer_version, table, write_json
 
 BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "imports": imports.run,
@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
         metavar="PATH",
         help="where the figures go",
     )
+    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the table as Markdown, too")
     parser.add_argument("--peer", type=Path, default=PEER, help="folder with the official package")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     arguments = parser.parse_args()
@@ -74,6 +75,8 @@ def main() -> int:
     sections = [_section(name, options) for name in arguments.benchmark or BENCHMARKS]
     print(f"\n{table(sections)}")
     write_json(arguments.json, sections, rounds=options.rounds, peer=options.peer)
+    if arguments.markdown is not None:
+        arguments.markdown.write_text(markdown(sections), encoding="utf-8")
     missed = [row for section in sections for row in section.rows if row.is_met is False]
     targets = [row for section in sections for row in section.rows if row.target is not None]
     print(f"{len(targets) - len(missed)} of {len(targets)} targets met; figures in {arguments.json}")

@@ -87,14 +87,33 @@ def table(sections: Sequence[Section]) -> str:
     return "\n".join(lines)
 
 
+def markdown(sections: Sequence[Section]) -> str:
+    """All figures for `docs/performance.md`."""
+    lines = ["| | target | measured | quartiles | |", "|---|---|---|---|---|"]
+    for section in sections:
+        for row in section.rows:
+            name = f"{section.benchmark}: {row.name.strip()}"
+            cells = (name, _target(row), _figure(row.value, row.unit), _spread(row), row.note)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _line(benchmark: str, row: Row) -> str:
-    sign = "" if row.target is None else {"at most": "≤ ", "at least": "≥ "}[row.target.kind]
-    target = "" if row.target is None else f"{sign}{_figure(row.target.bound, row.unit)}"
-    spread = "" if row.spread is None else " to ".join(_number(value) for value in row.spread)
     return (
-        f"{benchmark:12}{row.name:54}{target:>12}{_figure(row.value, row.unit):>12}{spread:>18}"
+        f"{benchmark:12}{row.name:54}{_target(row):>12}{_figure(row.value, row.unit):>12}{_spread(row):>18}"
         f"  {VERDICTS[row.is_met]:8}{row.note}"
     )
+
+
+def _target(row: Row) -> str:
+    if row.target is None:
+        return ""
+    sign = {"at most": "≤", "at least": "≥"}[row.target.kind]
+    return f"{sign} {_figure(row.target.bound, row.unit)}"
+
+
+def _spread(row: Row) -> str:
+    return "" if row.spread is None else " to ".join(_number(value) for value in row.spread)
 
 
 def _figure(value: float, unit: str) -> str:
