@@ -26,8 +26,10 @@ ROOMS: Final = (
     "resources.webhook_subscriptions",
     "tunnels.resource",
     "vault.resource",
+    "webhooks.events",
 )
-"""Every room that an attribute of a client leads to; what they need themselves comes with them."""
+"""Where attributes of a client, and names that are first asked for inside an event loop, lead to. What these
+rooms need comes with them; tunnels and vault load their heavy halves when they are used, in threads, too."""
 
 _loaded = False
 
