@@ -8,7 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
+import aiohttp
+
+import inkbox_async
+
+from .generated import models
 from .loading import load, load_in_thread
+from .observe import APIResponse, RequestObserver, ResponseObserver
 from .resources import Resources
 from .secrecy import hiding
 from .settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Settings
@@ -17,17 +23,6 @@ from .transport import Transport, collect_notices
 from .unset import UNSET, Unset
 
 if TYPE_CHECKING:
-    import aiohttp
-
-    from .generated.models.identities import (
-        AgentIdentitySummary,
-        IdentityPhoneNumberCreateOptions,
-        IdentityTunnelCreateOptions,
-        SigningKey,
-        WhoamiResponse,
-    )
-    from .identity import AgentIdentity
-    from .observe import APIResponse, RequestObserver, ResponseObserver
     from .vault.resource import VaultResource
 
 T = TypeVar("T")
@@ -138,10 +133,10 @@ class AsyncInkbox(Signup, Resources):
         claim_imessage_number: bool | None = None,
         email_local_part: str | None = None,
         sending_domain: str | Unset | None = UNSET,
-        tunnel: IdentityTunnelCreateOptions | Mapping[str, object] | None = None,
-        phone_number: IdentityPhoneNumberCreateOptions | Mapping[str, object] | None = None,
+        tunnel: models.IdentityTunnelCreateOptions | Mapping[str, object] | None = None,
+        phone_number: models.IdentityPhoneNumberCreateOptions | Mapping[str, object] | None = None,
         vault_secret_ids: UUID | str | Sequence[UUID | str] | None = None,
-    ) -> AgentIdentity:
+    ) -> inkbox_async.AgentIdentity:
         """Create an identity with its mailbox and its tunnel, in one step.
 
         Args:
@@ -191,7 +186,7 @@ class AsyncInkbox(Signup, Resources):
         )
         return AgentIdentity(data, self)
 
-    async def get_identity(self, agent_handle: str) -> AgentIdentity:
+    async def get_identity(self, agent_handle: str) -> inkbox_async.AgentIdentity:
         """Get one identity by its handle.
 
         Args:
@@ -210,7 +205,7 @@ class AsyncInkbox(Signup, Resources):
 
         return AgentIdentity(await self.identities.get(agent_handle), self)
 
-    async def list_identities(self) -> list[AgentIdentitySummary]:
+    async def list_identities(self) -> list[models.AgentIdentitySummary]:
         """List the identities that the API key may see, newest first.
 
         Returns:
@@ -224,7 +219,7 @@ class AsyncInkbox(Signup, Resources):
         """
         return await self.identities.list()
 
-    async def whoami(self) -> WhoamiResponse:
+    async def whoami(self) -> models.WhoamiResponse:
         """Tell whom the API key belongs to.
 
         Returns:
@@ -239,7 +234,7 @@ class AsyncInkbox(Signup, Resources):
         """
         return await self._whoami.get()
 
-    async def create_signing_key(self) -> SigningKey:
+    async def create_signing_key(self) -> models.SigningKey:
         """Create the organization's signing key for webhooks, or replace it.
 
         Today's servers keep a key for each identity and refuse admin keys here with 409; use

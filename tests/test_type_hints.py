@@ -17,7 +17,7 @@ from inkbox_async.resource import Resource
 from inkbox_async.webhooks.fastapi import WebhookReceiver
 
 # Whoever imports the client has not asked for models yet: these rooms name classes that are imported later.
-IMPORTED_LATER = ("inkbox_async.client", "inkbox_async.resources")
+IMPORTED_LATER = ("inkbox_async.resources",)
 
 
 def resource_classes() -> Iterator[type]:
