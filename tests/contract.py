@@ -73,9 +73,10 @@ class Contract:
             if body:
                 self.broken.append(f"{where} with a body, where none is specified")
             return
+        if response.content_type != media:
+            self.broken.append(f"{where} with {response.content_type} instead of {media}")
+            return
         if media != "application/json":
-            if response.content_type != media:
-                self.broken.append(f"{where} with {response.content_type} instead of {media}")
             return
         for error in _validator(pointer).iter_errors(json.loads(body or b"null")):
             place = "/".join(str(part) for part in error.absolute_path) or "the whole body"

@@ -11,7 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from inkbox_async.sandbox import Sandbox
 
-from .population import Population, Tables, dump, populate
+from .population import Population, Tables, dump_like, populate
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Town:
 
     def tables(self) -> Tables:
         """Every row that is stored."""
-        return self.portal.call(self.sandbox.store.run, dump)
+        return self.portal.call(self.sandbox.store.run, lambda tx: dump_like(tx, self.people.tables))
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,8 +70,19 @@ class Population:
     async def restore(self, sandbox: Sandbox) -> None:
         """Put everything back to how it was, whatever has been done since."""
         await sandbox.reset()
-        await sandbox.store.run(lambda tx: fill(tx, self.tables))
+        await sandbox.store.run(self._fill)
         sandbox.clock.reset(self.time)
+
+    def _fill(self, tx: Tx) -> None:
+        """Write every row. Only an organization and its key are there now."""
+        tx.execute("PRAGMA defer_foreign_keys = ON")
+        for name in ("meta", "api_keys", "organizations"):
+            tx.execute(f"DELETE FROM {name}")
+        for name, (columns, *rows) in self.tables.items():
+            if rows:
+                marks = ", ".join(f"({', '.join('?' * len(columns))})" for _ in rows)
+                values = itertools.chain.from_iterable(rows)
+                tx.execute(f"INSERT INTO {name} ({', '.join(map(str, columns))}) VALUES {marks}", *values)
 
 
 async def populate(sandbox: Sandbox) -> Population:
@@ -117,39 +129,32 @@ def _is_busy(tx: Tx) -> bool:
 
 
 def dump(tx: Tx) -> Tables:
-    """Every row of every table, except for when keys were last used."""
-    found = {}
-    for name in _table_names(tx):
-        columns = [row["name"] for row in tx.all(f"PRAGMA table_xinfo({name})") if not row["hidden"]]
-        if name == "api_keys":
-            columns.remove("last_used_at")
-        order = "rowid" if not _has_no_rowid(tx, name) else ", ".join(columns)
-        rowid = ["rowid"] if name.endswith("_search") else []
-        rows = tx.all(f"SELECT {', '.join(rowid + columns)} FROM {name} ORDER BY {order}")
-        found[name] = [tuple(rowid + columns), *(tuple(row) for row in rows)]
-    return found
+    """Every row of every table, below the names of the columns; but not when keys were last used."""
+    return {name: [columns, *_rows(tx, name, columns)] for name, columns in layout(tx).items()}
 
 
-def fill(tx: Tx, tables: Tables) -> None:
-    """Write what `dump` has read, in the place of what there is."""
-    tx.execute("PRAGMA defer_foreign_keys = ON")
-    for name, (columns, *rows) in tables.items():
-        tx.execute(f"DELETE FROM {name}")
-        marks = ", ".join("?" * len(columns))
-        for row in rows:
-            tx.execute(f"INSERT INTO {name} ({', '.join(map(str, columns))}) VALUES ({marks})", *row)
+def dump_like(tx: Tx, tables: Tables) -> Tables:
+    """The same in less time, for tables that were dumped before."""
+    return {name: [columns, *_rows(tx, name, columns)] for name, (columns, *_) in tables.items()}
 
 
-def _table_names(tx: Tx) -> list[str]:
-    rows = tx.all(
+def _rows(tx: Tx, table: str, columns: Sequence[object]) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in tx.all(f"SELECT {', '.join(map(str, columns))} FROM {table}")]
+
+
+def layout(tx: Tx) -> dict[str, tuple[object, ...]]:
+    """The columns of all tables, with the row's number where others refer to it."""
+    names = tx.all(
         "SELECT name FROM pragma_table_list "
         "WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite_%' ORDER BY name"
     )
-    return [row["name"] for row in rows]
-
-
-def _has_no_rowid(tx: Tx, name: str) -> bool:
-    return bool(tx.value("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", name))
+    found: dict[str, tuple[object, ...]] = {}
+    for (name,) in names:
+        columns = [row["name"] for row in tx.all(f"PRAGMA table_xinfo({name})") if not row["hidden"]]
+        if name == "api_keys":
+            columns.remove("last_used_at")
+        found[name] = (*(["rowid"] if name.endswith("_search") else []), *columns)
+    return found
 
 
 class _Builder:

@@ -134,7 +134,8 @@ async def test_the_right_key_is_let_in(operation: Operation, caller: Caller) -> 
             continue  # what nobody gives to an agent before the claim
         expected = special(OWN_ANSWERS, operation, kind) or operation.status
         for headers in ({"X-API-Key": home.keys[kind]}, {"Authorization": f"Bearer {home.keys[kind]}"}):
-            caller.town.restore()
+            if operation.method != "GET":
+                caller.town.restore()
             status, body = await caller.send(request, headers)
             assert status == expected, (kind, headers.keys(), body)
 
