@@ -56,6 +56,9 @@ def load_target(text: str) -> ForwardTo:
     """
     if "://" in text:
         return text
+    if "@" in text:
+        # Not shown: an address that was mistyped may hold a password.
+        raise ValueError("--to must be a URL, which begins with http:// or https://, or module:app")
     module, colon, attribute = text.partition(":")
     if attribute.partition("/")[0].isdigit():
         raise ValueError(f"--to {text} is not a URL; is http://{text} meant?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import tempfile
@@ -23,7 +24,7 @@ from inkbox_async.errors import DuplicateContactRuleError
 from inkbox_async.generated.models.vault import VaultSecretDetail
 from inkbox_async.handles import validate_agent_handle
 from inkbox_async.observe import response_notices
-from inkbox_async.pool import environment_proxy
+from inkbox_async.pool import _CookieJar, environment_proxy
 from inkbox_async.resource import segment
 from inkbox_async.secrecy import public_url, shown, shown_detail, without_recognisable
 from inkbox_async.settings import Settings
@@ -104,6 +105,23 @@ def test_a_location_is_followed_within_the_origin_or_an_error(location: str, sta
     with suppress(InkboxAPIError):
         target = _redirect_target(call, url, answer, last=False)
         assert target.origin() == url.origin()
+
+
+@given(
+    header=TEXT.filter(lambda text: not {*"\r\n\0"} & {*text})
+    | damaged_text(("a=b; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=9", "a", "=", 'a="b\\'))
+)
+@example(header="a=b; Expires=Mon, 32 Foo 99999 99:99:99 GMT")
+@example(header="a=b; Max-Age=" + "9" * 5000)
+@example(header="a=b; Domain=[::")
+def test_every_cookie_is_kept_or_dropped(header: str) -> None:
+    async def keep() -> None:
+        jar = _CookieJar(unsafe=True, quote_cookie=False)
+        jar.update_cookies_from_headers([header], URL("https://inkbox.ai/api"))
+        for name, cookie in jar.filter_cookies(URL("https://inkbox.ai/api")).items():
+            assert name == cookie.key
+
+    asyncio.run(keep())
 
 
 @given(

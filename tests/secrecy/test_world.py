@@ -29,6 +29,7 @@ from inkbox_async import (
     parse_webhook,
     verify_webhook,
 )
+from inkbox_async.__main__ import main
 from inkbox_async.sandbox import Sandbox
 from inkbox_async.tunnels import TunnelAuthenticationError
 from inkbox_async.vault.crypto import compute_auth_hash, derive_master_key, derive_salt
@@ -366,6 +367,29 @@ def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
                 attempt()
             watch.error("settings", caught.value)
         watch.thing("a client", AsyncInkbox(f"ApiKey_{secret}", vault_key=secret))
+    assert canaries.leaks(watch.seen) == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://me:{}@127.0.0.1:8000",
+        "http://me:{}@127.0.0.1:port",
+        "me:{}@127.0.0.1",
+        "https://a.example/?key={}",
+    ],
+)
+def test_the_command_line_shows_no_password(
+    target: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch, canaries = Watch(), Canaries()
+    secret = f"canary{secrets.token_hex(12)}"
+    canaries.add("the secret", secret)
+    monkeypatch.setenv("INKBOX_API_KEY", f"ApiKey_{secret}")
+    assert main(["tunnel", "my-app", "--to", target.format(secret)]) == 2
+    for name, text in zip(("output", "errors"), capsys.readouterr(), strict=True):
+        watch.saw(name, text)
+    assert "error" in str(watch.seen)
     assert canaries.leaks(watch.seen) == []
 
 
