@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from inkbox_async.errors import (
     InkboxConnectionError,
@@ -124,6 +126,38 @@ async def test_nobody_listens(connect: Connect) -> None:
     assert f"cannot connect to http://127.0.0.1:{port}" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+class NoNames(AbstractResolver):
+    """Knows no host, as without a network."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise OSError(socket.EAI_NONAME, "Name or service not known")
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_that_nobody_knows(connect: Connect) -> None:
+    attempts: list[int] = []
+    connector = aiohttp.TCPConnector(resolver=NoNames())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        transport = connect(
+            session=session,
+            base_url="https://inkbox.example",
+            request_observer=lambda request: attempts.append(request.attempt),
+        )
+
+        with pytest.raises(
+            InkboxConnectionError, match=r"cannot resolve the host of https://inkbox\.example"
+        ) as e:
+            await transport.request("POST", "/api/v1/x", None, query={"q": "secret"})
+
+    assert not e.value.sent
+    assert attempts == [1, 2, 3], "nothing was sent, and so a POST may be tried again"
+    assert "secret" not in str(e.value)
 
 
 @pytest.mark.parametrize(
