@@ -191,6 +191,7 @@ def check_messages(messages: Sequence[edge_frames.Message]) -> None:
         optional={"data": JSON, "code": JSON, "reason": JSON},
     )
 )
+@example(document={"type": "binary", "data": "\x80"})
 @example(document={"type": "close", "reason": "\ud800"})
 def test_the_listener_reads_every_envelope_or_refuses_it(document: object) -> None:
     text = json.dumps(document).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import struct
@@ -188,7 +187,7 @@ def _message(text: bytes) -> Message | None:
     if kind == "binary" and isinstance(data, str):
         try:
             return base64.b64decode(data, validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             return None
     if kind == "close":
         code, reason = body.get("code", 1000), body.get("reason", "")
