@@ -103,7 +103,7 @@ class AsgiTarget:
                 request.headers, host=host, public_host=host, client_ip=client.encode() if client else None
             ),
             "client": (client or "unknown", 0),
-            "server": (public_name, int(port) if port.isdigit() else 443),
+            "server": (public_name, int(port) if port.isascii() and port.isdigit() else 443),
         }
         if kind == "http":
             scope["method"] = request.method.upper()

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import io
 import json
+import re
 import wave
 from contextlib import suppress
 from datetime import datetime
@@ -33,6 +34,7 @@ from inkbox_async.sandbox.mail.cursors import decode_cursor, encode_cursor
 from inkbox_async.sandbox.mail.html_text import html_to_text
 from inkbox_async.sandbox.mail.periods import end_of, first_instant, zone_of
 from inkbox_async.sandbox.mail.references import message_ids
+from inkbox_async.sandbox.mail.signatures import sanitise
 from inkbox_async.sandbox.phone.audio import mu_law_of_wav
 from inkbox_async.sandbox.phone.conversing import Conversation
 from inkbox_async.sandbox.phone.handshake import Line
@@ -121,8 +123,43 @@ def test_every_text_is_an_instant_or_is_refused(text: str, zone: str) -> None:
 @example(source="<!--" * 20_000)
 @example(source="<style>" * 20_000)
 @example(source="&" * 50_000)
+@example(source="&#" + "9" * 5000)
+@example(source="&#" + "0" * 5000 + "65;")
 def test_every_page_has_a_text(source: str) -> None:
     assert len(html_to_text(source)) <= 4 * len(source) + 100
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("&#0000000065;&#x0000000042;&#67;", "ABC"),
+        ("a&#99999999;b&#x99999999;c", "a\ufffdb\ufffdc"),
+        ("&#" + "0" * 5000 + "65;", "A"),
+        ("&#128512;&#00000128512;", "\U0001f600" * 2),
+    ],
+)
+def test_character_references_of_every_length_are_read(source: str, text: str) -> None:
+    assert html_to_text(source) == text
+
+
+SIGNATURES = (
+    "<p>Ann <a href='https://a.example' onclick=x>me</a></p>",
+    "<img src='https://a/b.png'>",
+    "<![CDATA[x]]>",
+)
+
+
+@given(source=TEXT | damaged_text(SIGNATURES))
+@example(source="<![x[y]]>")
+@example(source="<!x[")
+@example(source="<a href='https://a&#" + "9" * 5000 + ";'>")
+@example(source="<" * 5000)
+def test_every_signature_is_made_harmless_or_refused(source: str) -> None:
+    with suppress(ValueError):
+        made = sanitise(source)
+        assert not re.search(r"<[^>]*\bonclick", made, re.IGNORECASE)
+        assert "<script" not in made.lower()
+        assert sanitise(made) == made
 
 
 def wav(channels: int = 1, width: int = 2, rate: int = 8000, count: int = 20) -> bytes:

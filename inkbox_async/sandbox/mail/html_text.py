@@ -7,6 +7,11 @@ import re
 
 from inkbox_async.sandbox.mail.words import storable
 
+_MOST_DIGITS = 7
+"""Digits of the largest character's number, 1114111."""
+_LONG_REFERENCE = re.compile(
+    r"&#(?P<mark>[xX]?)(?P<digits>(?<=[xX])[0-9a-fA-F]{8,}|(?<=#)[0-9]{8,});?", re.ASCII
+)
 _TAG_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9]*)")
 _INVISIBLE = frozenset({"head", "math", "noscript", "script", "style", "svg", "template", "title"})
 _LINE = frozenset({"br", "div", "dd", "dl", "dt", "hr", "li", "ol", "option", "pre", "section", "tr", "ul"})
@@ -43,7 +48,20 @@ def html_to_text(source: str) -> str:
         elif name in _CELL:
             out.append(" ")
     out.append(source[position:])
-    return _tidy(storable(html.unescape("".join(out))))
+    return _tidy(storable(html.unescape(short_references("".join(out)))))
+
+
+def short_references(source: str) -> str:
+    """The same HTML with numeric character references that Python's own parser can read.
+
+    It takes their digits for a number however many there are, and gives up at thousands.
+    """
+    return _LONG_REFERENCE.sub(_shortened, source)
+
+
+def _shortened(match: re.Match[str]) -> str:
+    mark, digits = match["mark"], match["digits"].lstrip("0")
+    return f"&#{mark}{digits or '0'};" if len(digits) <= _MOST_DIGITS else "\ufffd"
 
 
 def _after(source: str, mark: str, start: int) -> int:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from sqlite3 import Row
 
 from inkbox_async.sandbox.mail.compose import text_to_html
+from inkbox_async.sandbox.mail.html_text import short_references
 
 _TAGS = frozenset(
     {"a", "b", "br", "div", "em", "font", "hr", "i", "img", "li", "ol", "p", "s", "small", "span", "strong"}
@@ -28,11 +29,14 @@ def sanitise(source: str) -> str:
     """A signature's HTML with nothing left but formatting, links, and pictures from elsewhere.
 
     Raises:
-        ValueError: A picture's address is not an absolute `https://` one.
+        ValueError: A picture's address is not an absolute `https://` one, or it is no HTML.
     """
     cleaner = _Cleaner()
-    cleaner.feed(source)
-    cleaner.close()
+    try:
+        cleaner.feed(short_references(source))
+        cleaner.close()
+    except AssertionError:
+        raise ValueError("a signature's HTML has no marked sections (<![...)") from None
     return "".join(cleaner.out)
 
 
