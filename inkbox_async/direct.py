@@ -12,6 +12,7 @@ aiohttp's shoulder: see `usable`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import aiohttp
@@ -59,8 +60,9 @@ class DirectLine:
         seconds = None if deadlines is None else deadlines.seconds
         self._timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds)
         self._no_timer = TimerNoop()
+        loop = asyncio.get_running_loop()
         # Tells the connector where to connect to, and how; it is never sent.
-        self._address = aiohttp.ClientRequest("GET", origin, loop=connector._loop, session=session)
+        self._address = aiohttp.ClientRequest("GET", origin, loop=loop, session=session)
         self._host = self._address.headers["Host"]
         self._bypassed = aiohttp.ClientSession._request
 
