@@ -32,8 +32,9 @@ class AsyncInkbox(Signup, Resources):
     """The client. Use it as an async context manager, or call `aclose()`.
 
     The first client of a process loads the rest of the package: at once when it is made outside an event
-    loop, in a thread when it is entered. One that is made inside a loop and never entered loads what it needs
-    when it needs it, and holds the loop up for some fifty milliseconds by doing so.
+    loop, in a thread when it is entered. One that is made inside a loop and never entered does so in the
+    first of its methods that is awaited; a resource that is asked for before holds the loop up for some
+    fifty milliseconds.
 
     Args:
         api_key: The API key. Left out, `INKBOX_API_KEY`, then `api_key` in `~/.inkbox/config`.
@@ -165,6 +166,7 @@ class AsyncInkbox(Signup, Resources):
 
         Source: `POST /api/v1/identities/`.
         """
+        await load_in_thread()
         from .identity import AgentIdentity
 
         mailbox: dict[str, object] = {}
@@ -201,6 +203,7 @@ class AsyncInkbox(Signup, Resources):
 
         Source: `GET /api/v1/identities/{agent_handle}`.
         """
+        await load_in_thread()
         from .identity import AgentIdentity
 
         return AgentIdentity(await self.identities.get(agent_handle), self)
@@ -217,6 +220,7 @@ class AsyncInkbox(Signup, Resources):
 
         Source: `GET /api/v1/identities/`.
         """
+        await load_in_thread()
         return await self.identities.list()
 
     async def whoami(self) -> models.WhoamiResponse:
@@ -232,6 +236,7 @@ class AsyncInkbox(Signup, Resources):
 
         Source: `GET /api/whoami`.
         """
+        await load_in_thread()
         return await self._whoami.get()
 
     async def create_signing_key(self) -> models.SigningKey:
@@ -249,6 +254,7 @@ class AsyncInkbox(Signup, Resources):
 
         Source: `POST /api/v1/signing-keys`.
         """
+        await load_in_thread()
         return await self.signing_keys.create_or_rotate()
 
     async def with_response_metadata(self, callback: Callable[[AsyncInkbox], Awaitable[T]]) -> APIResponse[T]:

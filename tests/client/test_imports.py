@@ -1,4 +1,4 @@
-"""Nothing is imported on the event loop once a client is entered, or an agent signs up."""
+"""Nothing is imported on the event loop once a client is entered or used, or an agent signs up."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ async def entering(url, key):
         await inkbox.phone_numbers.list()
         await identity.delete()
 
+async def never_entering(url, key):
+    inkbox = AsyncInkbox(key, base_url=url)
+    await inkbox.whoami()
+    await inkbox.mailboxes.list()
+    await inkbox.aclose()
+
 async def signup(url, key):
     await AsyncInkbox.signup("human@example.com", note_to_human="Hello", base_url=url)
 
@@ -60,7 +66,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("way", ["entering", "signup"])
+@pytest.mark.parametrize("way", ["entering", "never_entering", "signup"])
 async def test_nothing_is_imported_on_the_event_loop(way: str, sandbox: Sandbox) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", TOUR, way, sandbox.base_url, sandbox.api_key, stderr=subprocess.PIPE
