@@ -9,6 +9,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # The official package that benchmarks measure; another version of it plays in the tests.
 PEER := $(VENV)/peers/inkbox-0.7.20
 
+# pip compiles what it installs, but not what it only links to.
+COMPILE := $(BIN)/python -m compileall -q inkbox_async
+
 .PHONY: demo test generate check bench clean
 
 demo: $(VENV)/.demo ## watch agents at work on the embedded sandbox
@@ -50,10 +53,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@$(COMPILE)
 	@touch $@ $(VENV)/.demo
 
 $(PEER)/.installed: | $(VENV)/bin/python
