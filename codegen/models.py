@@ -252,7 +252,8 @@ def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -
     text = re.sub(r"^\w+\.model_rebuild\(\)\n?", "", text, flags=re.MULTILINE)
     needed = {"OpenEnum"} if "(OpenEnum):" in text else set()
     for name, fields in null_defaults.items():
-        line = f"    _null_defaults: ClassVar = ({', '.join(map(repr, fields))},)\n"
+        needed.add("null_defaults")
+        line = f"    _null_defaults = null_defaults({', '.join(map(repr, fields))})\n"
         start = re.search(rf"^class {name}\(", text, re.MULTILINE)
         if start is None:
             raise SpecificationError(f"no class was generated for {name}")
@@ -260,8 +261,6 @@ def _finish(text: str, null_defaults: dict[str, list[str]], unions: list[str]) -
         position = end.start() if end else len(text)
         body = text[start.start() : position].rstrip() + "\n\n" + line + "\n\n"
         text = text[: start.start()] + body + text[position:]
-    if null_defaults:
-        text = f"from typing import ClassVar\n{text}"
     if unions:
         needed.add("told_apart_by")
         text = text.rstrip() + "\n\n\n" + "\n".join(unions)

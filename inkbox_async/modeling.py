@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler
-from pydantic_core import core_schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, ValidationInfo, field_validator
 
 from .secrecy import shown
 
@@ -44,9 +43,6 @@ class OpenEnum(StrEnum):
 class InkboxModel(BaseModel):
     """Base of every object on the wire: unknown fields are kept, schemas are built on first use."""
 
-    _null_defaults: ClassVar[tuple[str, ...]] = ()
-    """Fields that older servers send as null, and that have their default then."""
-
     model_config = ConfigDict(
         extra="allow",
         defer_build=True,
@@ -58,16 +54,6 @@ class InkboxModel(BaseModel):
         for name, value in super().__repr_args__():
             yield name, value if name is None else shown(name, value, type(self).__name__)
 
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        schema = handler(source)
-        for base in cls.__mro__:
-            for name in vars(base).get("_null_defaults", ()):
-                _read_null_as_default(cls, name, handler.resolve_ref_schema(schema))
-        return schema
-
     def to_wire(self) -> dict[str, Any]:  # Any: JSON values of every type
         """The JSON object to send: only the fields that were given, those given as `None` as null."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -77,19 +63,15 @@ class RequestModel(InkboxModel):
     """Base of every object that only a client sends."""
 
 
-def _read_null_as_default(model: type[BaseModel], name: str, schema: Any) -> None:  # Any: nested TypedDicts
-    """Let a field read null as its default. Null is tried last, so that other values cost nothing more."""
+def null_defaults(*fields: str) -> Any:  # Any: pydantic's decorator proxy has no public type
+    """A validator that reads null as the default of each of these fields: older servers sent null."""
 
-    def default(_: None) -> object:
-        return model.model_fields[name].get_default(call_default_factory=True)
+    def fill(cls: type[BaseModel], value: object, info: ValidationInfo) -> object:
+        if value is not None or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
 
-    null = core_schema.no_info_after_validator_function(default, core_schema.none_schema())
-    while schema["type"] != "model-fields":
-        schema = schema["schema"]
-    field = schema["fields"][name]
-    while field["type"] != "default":
-        field = field["schema"]
-    field["schema"] = core_schema.union_schema([(field["schema"], ""), (null, "null")], mode="left_to_right")
+    return field_validator(*fields, mode="before")(fill)
 
 
 def told_apart_by(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..encoding import decoder
 from ..generated.models.vault import VaultInfo, VaultKey, VaultKeyType
 from .crypto import VaultCipher, compute_auth_hash, generate_org_encryption_key, unwrap_org_key
 from .decrypted import open_secrets
@@ -27,14 +26,10 @@ from .keys import (
     random_recovery_code,
     validate_vault_key,
 )
-from .sealed import KeyEntry, SealedBundle, SealedSecrets
+from .sealed import SealedBundle, SealedSecrets
 from .unlocked import UnlockedVault
 
 T = TypeVar("T")
-
-for _answer in (VaultInfo, SealedBundle, list[KeyEntry]):
-    # Building the first schemas of a process takes ten milliseconds; here it happens in the importing thread.
-    decoder(_answer)
 
 
 @dataclass(repr=False)

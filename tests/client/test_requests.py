@@ -16,6 +16,7 @@ from inkbox_async.errors import (
     InkboxError,
     InkboxResponseError,
 )
+from inkbox_async.generated.models.contacts import ContactImportResult
 from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
 from inkbox_async.resource import segment, sequence
 from inkbox_async.unset import UNSET
@@ -366,3 +367,15 @@ async def test_models_from_elsewhere_may_be_asked_for(server: Server, connect: C
 
 async def test_the_repr_holds_no_key(connect: Connect) -> None:
     assert "secret" not in repr(connect())
+
+
+async def test_a_wrong_value_is_told_of_once_also_where_null_would_do(
+    server: Server, connect: Connect
+) -> None:
+    page = {"results": "many", "created_count": 1, "error_count": 0}
+    server.answers = [Answer(body=page)]
+
+    with pytest.raises(InkboxResponseError) as caught:
+        await connect().request("POST", "/api/v1/x", ContactImportResult)
+
+    assert str(caught.value).endswith("unexpected body: results (list_type)")

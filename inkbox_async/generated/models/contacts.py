@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, RequestModel
+from inkbox_async.modeling import InkboxModel, RequestModel, null_defaults
 from inkbox_async.normalise import ContactDefaults, ContactPart, ImportReport
 
 
@@ -196,7 +196,7 @@ class Contact(ContactDefaults):
     slack_accounts: Annotated[list[ContactSlackAccount], Field(validate_default=True)] = []
     """Slack accounts of the contact. They cannot be written."""
 
-    _null_defaults: ClassVar = (
+    _null_defaults = null_defaults(
         "emails",
         "phones",
         "websites",
@@ -329,4 +329,4 @@ class ContactImportResult(ImportReport):
     results: Annotated[list[ContactImportResultItem], Field(validate_default=True)] = []
     """One entry a card, in the order of the file."""
 
-    _null_defaults: ClassVar = ("results",)
+    _null_defaults = null_defaults("results")

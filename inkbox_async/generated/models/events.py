@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from pydantic import Field, Tag
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, told_apart_by
+from inkbox_async.modeling import InkboxModel, OpenEnum, null_defaults, told_apart_by
 
 from . import mail
 
@@ -508,11 +508,8 @@ class EndedCall(InkboxModel):
     connections: Annotated[list[EndedCallConnection], Field(validate_default=True)] = []
     """Everybody who was connected to it, oldest first."""
 
-    _null_defaults: ClassVar = (
-        "mode",
-        "hosted_agent_authority_mode",
-        "voicemail_detection",
-        "on_voicemail",
+    _null_defaults = null_defaults(
+        "mode", "hosted_agent_authority_mode", "voicemail_detection", "on_voicemail"
     )
 
 

@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import Field, Tag
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, told_apart_by
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults, told_apart_by
 from inkbox_async.normalise import (
     CreateOptions,
     DedicatedLine,
@@ -63,7 +63,7 @@ class IdentityMailbox(MailboxDefaults):
     updated_at: datetime
     """When a setting last changed."""
 
-    _null_defaults: ClassVar = ("signature_enabled",)
+    _null_defaults = null_defaults("signature_enabled")
 
 
 class IdentityPhoneNumber(PhoneNumberDefaults):
@@ -119,7 +119,7 @@ class IdentityPhoneNumber(PhoneNumberDefaults):
     updated_at: datetime
     """When a setting last changed."""
 
-    _null_defaults: ClassVar = ("country",)
+    _null_defaults = null_defaults("country")
 
 
 class IdentityIMessageNumber(DedicatedLine):
@@ -508,7 +508,7 @@ class SigningKeyStatus(InkboxModel):
     created_at: datetime | None = None
     """When the key was created or last rotated."""
 
-    _null_defaults: ClassVar = ("configured",)
+    _null_defaults = null_defaults("configured")
 
 
 class SendingDomainStatus(OpenEnum):
@@ -625,11 +625,8 @@ class AgentIdentitySummary(IdentityModes):
     updated_at: datetime
     """When the identity last changed."""
 
-    _null_defaults: ClassVar = (
-        "status",
-        "imessage_enabled",
-        "contact_sharing_enabled",
-        "signing_key_configured",
+    _null_defaults = null_defaults(
+        "status", "imessage_enabled", "contact_sharing_enabled", "signing_key_configured"
     )
 
 

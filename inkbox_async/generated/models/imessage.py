@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 from inkbox_async.normalise import AssignmentDefaults, ItemAccess, MediaDefaults
 
 from . import common
@@ -172,7 +172,7 @@ class IMessageMessageReaction(InkboxModel):
     part_index: int = 0
     """Which part of the message bears it, from 0."""
 
-    _null_defaults: ClassVar = ("part_index",)
+    _null_defaults = null_defaults("part_index")
 
 
 class IMessage(MediaDefaults):
@@ -235,10 +235,7 @@ class IMessage(MediaDefaults):
     thread_root_message_id: UUID | None = None
     """Id of that thread's first message."""
 
-    _null_defaults: ClassVar = (
-        "is_blocked",
-        "is_group",
-    )
+    _null_defaults = null_defaults("is_blocked", "is_group")
 
 
 class SendIMessageRequest(RequestModel):
@@ -290,7 +287,7 @@ class IMessageConversation(AssignmentDefaults):
     group_creation_status: IMessageGroupCreationStatus | None = None
     """How far a group has come. None for conversations with one person."""
 
-    _null_defaults: ClassVar = ("is_group",)
+    _null_defaults = null_defaults("is_group")
 
 
 class IMessageConversationSummary(AssignmentDefaults):
@@ -329,12 +326,7 @@ class IMessageConversationSummary(AssignmentDefaults):
     updated_at: datetime | None = None
     """When it last changed. Not every server tells."""
 
-    _null_defaults: ClassVar = (
-        "latest_has_media",
-        "unread_count",
-        "total_count",
-        "is_group",
-    )
+    _null_defaults = null_defaults("latest_has_media", "unread_count", "total_count", "is_group")
 
 
 class IMessageAssignment(InkboxModel):
@@ -397,7 +389,7 @@ class IMessageReaction(InkboxModel):
     part_index: int = 0
     """Which part of the message bears it, from 0."""
 
-    _null_defaults: ClassVar = ("part_index",)
+    _null_defaults = null_defaults("part_index")
 
 
 class IMessageConversationRequest(RequestModel):
@@ -456,10 +448,7 @@ class IMessageContactRule(InkboxModel):
     updated_at: datetime
     """When the rule last changed."""
 
-    _null_defaults: ClassVar = (
-        "status",
-        "direction",
-    )
+    _null_defaults = null_defaults("status", "direction")
 
 
 class CreateIMessageContactRuleRequest(RequestModel):

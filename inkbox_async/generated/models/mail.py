@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 from inkbox_async.normalise import ItemAccess, MailboxDefaults, NewMailRule
 
 from . import common
@@ -96,11 +96,7 @@ class Mailbox(MailboxDefaults):
     updated_at: datetime
     """When a setting last changed."""
 
-    _null_defaults: ClassVar = (
-        "filter_mode",
-        "storage_used_bytes",
-        "signature_enabled",
-    )
+    _null_defaults = null_defaults("filter_mode", "storage_used_bytes", "signature_enabled")
 
 
 class UpdateMailboxRequest(RequestModel):
@@ -160,7 +156,7 @@ class Message(InkboxModel):
     import_job_id: UUID | None = None
     """Id of the import that brought the message in. None for mail that was received or sent here."""
 
-    _null_defaults: ClassVar = ("open_count",)
+    _null_defaults = null_defaults("open_count")
 
 
 class AttachmentMetadata(ItemAccess):
@@ -184,10 +180,7 @@ class ReplyAllRecipients(InkboxModel):
     cc: list[str] = []
     """Addresses for the Cc field."""
 
-    _null_defaults: ClassVar = (
-        "to",
-        "cc",
-    )
+    _null_defaults = null_defaults("to", "cc")
 
 
 class MessagePage(InkboxModel):
@@ -335,7 +328,7 @@ class Thread(InkboxModel):
     created_at: datetime
     """When the thread was created."""
 
-    _null_defaults: ClassVar = ("folder",)
+    _null_defaults = null_defaults("folder")
 
 
 class ThreadDetail(Thread):
@@ -344,7 +337,7 @@ class ThreadDetail(Thread):
     messages: Annotated[list[Message], Field(validate_default=True)] = []
     """The messages without their bodies, oldest first."""
 
-    _null_defaults: ClassVar = ("messages",)
+    _null_defaults = null_defaults("messages")
 
 
 class ThreadPage(InkboxModel):
@@ -405,10 +398,7 @@ class MailContactRule(InkboxModel):
     updated_at: datetime
     """When the rule last changed."""
 
-    _null_defaults: ClassVar = (
-        "status",
-        "direction",
-    )
+    _null_defaults = null_defaults("status", "direction")
 
 
 class CreateMailContactRuleRequest(NewMailRule):

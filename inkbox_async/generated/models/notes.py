@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, RequestModel
+from inkbox_async.modeling import InkboxModel, RequestModel, null_defaults
 
 
 class NoteAccess(InkboxModel):
@@ -73,4 +73,4 @@ class Note(InkboxModel):
     access: Annotated[list[NoteAccess], Field(validate_default=True)] = []
     """The grants on the note. Empty means that only admins see it."""
 
-    _null_defaults: ClassVar = ("access",)
+    _null_defaults = null_defaults("access")

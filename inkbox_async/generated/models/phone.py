@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 from inkbox_async.normalise import ItemAccess, TextDefaults
 
 from . import common
@@ -278,7 +278,7 @@ class PhoneCall(InkboxModel):
     duration_seconds: int | None = None
     """How long the call lasted, where the server tells it."""
 
-    _null_defaults: ClassVar = (
+    _null_defaults = null_defaults(
         "is_blocked",
         "origin",
         "mode",
@@ -493,10 +493,7 @@ class TextMessage(TextDefaults):
     updated_at: datetime
     """When the text last changed."""
 
-    _null_defaults: ClassVar = (
-        "origin",
-        "is_blocked",
-    )
+    _null_defaults = null_defaults("origin", "is_blocked")
 
 
 class SendTextRequest(RequestModel):
@@ -551,10 +548,7 @@ class TextConversationSummary(InkboxModel):
     total_count: int
     """Number of texts."""
 
-    _null_defaults: ClassVar = (
-        "is_group",
-        "latest_has_media",
-    )
+    _null_defaults = null_defaults("is_group", "latest_has_media")
 
 
 class UpdateTextConversationRequest(RequestModel):
@@ -651,10 +645,7 @@ class PhoneContactRule(InkboxModel):
     updated_at: datetime
     """When the rule last changed."""
 
-    _null_defaults: ClassVar = (
-        "status",
-        "direction",
-    )
+    _null_defaults = null_defaults("status", "direction")
 
 
 class CreatePhoneContactRuleRequest(RequestModel):

@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 
 
 class TLSMode(OpenEnum):
@@ -101,7 +101,7 @@ class Tunnel(InkboxModel):
     updated_at: datetime
     """When the tunnel last changed."""
 
-    _null_defaults: ClassVar = ("metadata",)
+    _null_defaults = null_defaults("metadata")
 
 
 class TunnelList(InkboxModel):

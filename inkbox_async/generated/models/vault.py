@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel
+from inkbox_async.modeling import InkboxModel, OpenEnum, RequestModel, null_defaults
 
 
 class VaultSecretType(OpenEnum):
@@ -195,7 +195,7 @@ class VaultSecret(InkboxModel):
     and on older servers.
     """
 
-    _null_defaults: ClassVar = ("access",)
+    _null_defaults = null_defaults("access")
 
 
 class VaultSecretDetail(VaultSecret):
@@ -215,4 +215,4 @@ class VaultUnlockResponse(InkboxModel):
     encrypted_secrets: Annotated[list[VaultSecretDetail], Field(validate_default=True)] = []
     """The secrets with their sealed payloads."""
 
-    _null_defaults: ClassVar = ("encrypted_secrets",)
+    _null_defaults = null_defaults("encrypted_secrets")

@@ -5,12 +5,12 @@ generator, then run `make generate`.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
-from inkbox_async.modeling import InkboxModel, RequestModel
+from inkbox_async.modeling import InkboxModel, RequestModel, null_defaults
 
 
 class WebhookSubscription(InkboxModel):
@@ -56,7 +56,7 @@ class WebhookSubscription(InkboxModel):
     updated_at: datetime
     """When it last changed."""
 
-    _null_defaults: ClassVar = ("has_auth_token",)
+    _null_defaults = null_defaults("has_auth_token")
 
 
 class WebhookSubscriptionList(InkboxModel):
